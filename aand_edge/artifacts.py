@@ -1,0 +1,321 @@
+"""What lies on disk: atomic writes, digests, the model card, the facts of a graph, the held-out set, the manifest.
+
+Every file is written beside its final name and moved there when whole, so that a reader never meets half a file.
+Nothing here needs torch or onnx: the edge device reads all of it with numpy and pydantic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aand_edge.errors import ArtefactMismatchError
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it on success and removed on any failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
+
+
+def _sha256(stream: Any) -> str:  # Python 3.10 has no hashlib.file_digest
+    digest = hashlib.sha256()
+    while chunk := stream.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Record(BaseModel):
+    """A JSON file with a fixed set of fields; unknown or ill-typed ones are refused with the file's name."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    def write(self, path: Path) -> None:
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls: type[RecordT], path: Path) -> RecordT:
+        """Raises ArtefactMismatchError where the file is missing or is not such a record."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ArtefactMismatchError(f"{path} is missing", "Build or train it again.") from None
+        except (ValidationError, UnicodeDecodeError, OSError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise ArtefactMismatchError(
+                f"{path} is no {cls.__name__}: {where}: {first['msg']}", "Build or train it again."
+            ) from None
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Threshold(Record):
+    """The score above which a part is rejected, and what that promises.
+
+    `promised_false_rejects` is the share of good parts that will be rejected at most, on average over
+    draws of the held-out set (split conformal), or None where the rule promises nothing of the kind.
+    """
+
+    value: float
+    rule: Literal["conformal", "f1", "rate", "manual"]
+    asked_false_rejects: float | None = None
+    promised_false_rejects: float | None = None
+    calibrated_on: int = 0  # how many pictures the value was read from
+    note: str = ""
+
+    def rejects(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+        """True where a score lies strictly above the threshold."""
+        return np.asarray(scores) > self.value
+
+
+class ModelCard(Record):
+    """What a trained model is, where it came from and how it was judged; lies beside `model.safetensors`."""
+
+    format: Literal[1] = 1
+    name: str
+    backbone: str
+    size: int
+    amplify: bool
+    hard_patches: int
+    seed: int
+    data: dict[str, Any]  # root, layout, category, counts and the digest of the training pictures
+    holdout: list[str]  # training pictures kept out of training, relative to the data root
+    recipe: dict[str, Any]  # epochs, batch, learning rate, schedule of both stages
+    protocol: str  # how the epoch and the threshold were chosen, in one sentence
+    weights: dict[str, Any]  # where the teacher came from, and the SHA-256 of model.safetensors
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    threshold: Threshold | None = None  # from held-out normals; belongs to the PyTorch model
+    metrics: dict[str, float | None] | None = None  # written by `eval`, never read by training
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """The `metadata_props` of a fused graph.
+
+    name        the model's name
+    backbone    the teacher's backbone
+    size        side S of the map, pixels
+    frame       height and width of the picture that the graph takes, pixels
+    colour      order of the input's channels, "BGR" or "RGB"
+    precision   of the trunk: fp32 or fp16 (int8 has Q/DQ on top)
+    weights     SHA-256 of model.safetensors
+    batch       N of the static input shape
+    """
+
+    name: str
+    backbone: str
+    size: int
+    frame: tuple[int, int]
+    colour: str
+    precision: Precision
+    weights: str
+    batch: int = 1
+    format: int = 1
+
+    PREFIX = "aand."
+
+    def to_metadata(self) -> dict[str, str]:
+        """As ONNX metadata_props."""
+        fields = {**self.__dict__, "frame": f"{self.frame[1]}x{self.frame[0]}"}
+        return {self.PREFIX + key: str(value) for key, value in fields.items()}
+
+    @classmethod
+    def from_graph(cls, path: Path) -> GraphFacts:
+        """Read from an ONNX file. Raises ArtefactMismatchError where it is not a fused AAND graph."""
+        props = _metadata_props(path)
+        facts = {key[len(cls.PREFIX) :]: value for key, value in props.items() if key.startswith(cls.PREFIX)}
+        try:
+            width, height = (int(part) for part in facts["frame"].split("x"))
+            return cls(
+                name=facts["name"],
+                backbone=facts["backbone"],
+                size=int(facts["size"]),
+                frame=(height, width),
+                colour=facts["colour"],
+                precision=facts["precision"],  # type: ignore[arg-type]
+                weights=facts["weights"],
+                batch=int(facts["batch"]),
+                format=int(facts["format"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise ArtefactMismatchError(
+                f"{path} is not a fused AAND graph ({error} is missing or wrong in its metadata)",
+                "Write one with `aand-edge export`.",
+            ) from None
+
+
+def _metadata_props(path: Path) -> dict[str, str]:
+    """`metadata_props` of an ONNX file: field 14 of ModelProto (onnx.proto3), each a StringStringEntryProto.
+
+    The edge device has no onnx package, and these few strings are all it needs from the file.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise ArtefactMismatchError(f"{path} cannot be read", "Write it again with `aand-edge export`.") from None
+    props: dict[str, str] = {}
+    try:
+        for number, value in _fields(data):
+            if number == 14 and isinstance(value, bytes):
+                entry = {key: text for key, text in _fields(value) if isinstance(text, bytes)}
+                props[entry[1].decode()] = entry[2].decode()
+    except (IndexError, KeyError, ValueError):
+        raise ArtefactMismatchError(f"{path} is no ONNX file", "Write it again with `aand-edge export`.") from None
+    return props
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(field number, value) of each field of a protobuf message."""
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, position = _varint(data, position)
+            yield number, value
+            continue
+        if wire == 2:
+            length, position = _varint(data, position)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+        if position + length > len(data):
+            raise ValueError("truncated")
+        yield number, data[position : position + length]
+        position += length
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint too long")
+
+
+@dataclass(frozen=True)
+class HoldoutSet:
+    """Held-out good pictures as the graph takes them, with the fp32 reference's answer.
+
+    Written beside the graph by `export`, so that an engine can be accepted on a device that has no data set.
+
+    frames   uint8 (N, H, W, 3), in the graph's channel order
+    scores   float32 (N,), of the PyTorch model
+    names    N file names, relative to the data root
+    """
+
+    frames: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    def write(self, path: Path) -> None:
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, frames=self.frames, scores=self.scores, names=np.array(self.names, dtype=str))
+
+    @classmethod
+    def read(cls, path: Path) -> HoldoutSet:
+        """Raises ArtefactMismatchError where the file is missing, torn or of another kind."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                frames, scores, names = stored["frames"], stored["scores"], stored["names"]
+        except Exception as error:  # zipfile, zlib and numpy each have errors of their own for a damaged file
+            raise ArtefactMismatchError(
+                f"{path} cannot be read ({type(error).__name__})", "Write it again with `aand-edge export`."
+            ) from None
+        if frames.dtype != np.uint8 or frames.ndim != 4 or len(frames) != len(scores):
+            raise ArtefactMismatchError(f"{path} is no held-out set", "Write it again with `aand-edge export`.")
+        return cls(frames, scores.astype(np.float32), tuple(str(name) for name in names))
+
+
+class Acceptance(Record):
+    """What an engine answered on the held-out pictures, beside the fp32 reference."""
+
+    pictures: int
+    score_error_mean: float  # |engine − reference|, in score units
+    score_error_max: float
+    score_spread: float  # standard deviation of the reference scores: what the errors are small against
+    flips: int  # verdicts that differ when each is judged by its own threshold
+    scores: list[float]
+
+
+class EngineManifest(Record):
+    """Beside an engine file: what it is, what it was built from, and the machine it belongs to."""
+
+    format: Literal[1] = 1
+    name: str
+    model: str
+    engine: str  # file name, in the same folder
+    engine_sha256: str
+    graph: str  # file name of the fused graph
+    graph_sha256: str
+    size: int
+    frame: tuple[int, int]  # height, width of the picture that the engine takes
+    colour: str
+    batch: int
+    precision: Precision  # asked for
+    executed: dict[str, int]  # precision found: layers of each element type, as the backend reports them
+    precision_note: str = ""  # a sentence where what runs differs from what was asked for
+    backend: str
+    backend_version: str
+    device: dict[str, str]  # what must be the same where the engine runs
+    options: dict[str, Any]
+    calibration: str | None = None  # key of the calibration table
+    acceptance: Acceptance
+    threshold: Threshold
+    built: str  # ISO 8601, UTC

@@ -1,0 +1,1 @@
+"""Measuring engines: latency, accuracy, and the report a person reads."""

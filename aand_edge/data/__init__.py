@@ -1,0 +1,1 @@
+"""Pictures in: layouts, reading, checking, resizing, the rendered sample set, synthetic anomalies."""

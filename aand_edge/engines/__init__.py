@@ -1,0 +1,1 @@
+"""Engines: build, accept, load. One protocol (`base`), one file a backend."""

@@ -1,0 +1,1 @@
+"""From a trained model to one ONNX graph, checked against PyTorch before it is handed on."""

@@ -1,0 +1,1 @@
+"""The paper: frozen teacher, residual anomaly amplification (RAA), student, losses, and the fused graph."""

@@ -1,0 +1,1 @@
+"""Beside the conveyor: from an engine's raw answer to a verdict."""

@@ -1,0 +1,79 @@
+"""Training pictures in memory: decoded and resized once, with the foreground that anomalies may lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aand_edge.data.foreground import foreground
+from aand_edge.data.layouts import Sample
+from aand_edge.data.pictures import PICTURE_SUFFIXES, read_picture
+from aand_edge.data.resize import resize
+from aand_edge.data.synthesis import Synthesiser, procedural_textures
+from aand_edge.errors import UsageError
+
+OWN_TEXTURES, PROCEDURAL_TEXTURES = 128, 128
+MIN_HOLDOUT = 4
+
+
+@dataclass(frozen=True)
+class TrainingPictures:
+    """Pictures of good parts.
+
+    pictures     uint8 (N, 3, S, S), RGB
+    foreground   bool (N, 1, S, S)
+    """
+
+    pictures: Tensor
+    foreground: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def load_pictures(samples: Sequence[Sample], size: int) -> Tensor:
+    """uint8 (N, 3, size, size), RGB, resized as every other part of aand-edge resizes."""
+    pictures = np.stack([resize(read_picture(sample.path), size, size) for sample in samples])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+
+def load_training(samples: Sequence[Sample], size: int) -> TrainingPictures:
+    """The pictures with their automatic foreground."""
+    pictures = load_pictures(samples, size)
+    masks = [foreground(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())) for picture in pictures]
+    return TrainingPictures(pictures, torch.from_numpy(np.stack(masks))[:, None])
+
+
+def split_holdout(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """(for training, held out): a share drawn by `seed`, at least four pictures but never over a quarter."""
+    if not 0 < share < 1:
+        raise UsageError(f"A hold-out share of {share} cannot be taken", "Take a share between 0 and 1, say 0.1.")
+    fewest = min(MIN_HOLDOUT, max(1, len(samples) // 4))
+    count = min(max(round(share * len(samples)), fewest), len(samples) - 1)
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist()
+    held_out = set(order[:count])
+    kept = [sample for row, sample in enumerate(samples) if row not in held_out]
+    return kept, [samples[row] for row in sorted(held_out)]
+
+
+def build_synthesiser(training: TrainingPictures, textures: Path | None, generator: torch.Generator) -> Synthesiser:
+    """Textures from a folder, or else from the training pictures themselves and procedural noise."""
+    size = training.pictures.shape[-1]
+    if textures is not None:
+        return Synthesiser(_folder_textures(textures, size))
+    own = training.pictures[torch.randperm(len(training), generator=generator)[:OWN_TEXTURES]]
+    return Synthesiser(torch.cat((own, procedural_textures(PROCEDURAL_TEXTURES, size, generator))))
+
+
+def _folder_textures(folder: Path, size: int) -> Tensor:
+    if not folder.is_dir():
+        raise UsageError(f"There is no texture folder {folder}", "Check --textures.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not files:
+        raise UsageError(f"{folder} holds no pictures", "Check --textures.")
+    return load_pictures([Sample(path, "texture", None) for path in files], size)

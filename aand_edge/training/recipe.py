@@ -1,0 +1,64 @@
+"""How long and how fast both stages learn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from aand_edge.errors import UsageError
+
+Schedule = Literal["step", "cosine"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The schedule of a training run.
+
+    epochs_amplify, epochs_distill   passes over the training pictures, stages one and two
+    batch                            pictures a step
+    learning_rate                    of Adam (β = 0.5, 0.999; no weight decay)
+    schedule                         "step": ×0.2 at 80 % and at 90 % of a stage; "cosine": to zero after a warm-up
+    """
+
+    epochs_amplify: int = 100
+    epochs_distill: int = 120
+    batch: int = 16
+    learning_rate: float = 0.005
+    schedule: Schedule = "step"
+
+    def __post_init__(self) -> None:
+        if self.epochs_amplify < 0 or self.epochs_distill < 1:
+            raise UsageError("A training needs at least one epoch of distillation", "Raise --epochs-distill.")
+        if self.batch < 2:
+            raise UsageError(f"A batch of {self.batch} is too small for BatchNorm", "Take --batch 2 or more.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(f"A learning rate of {self.learning_rate} cannot learn", "Take a number above 0.")
+
+    def factor(self, progress: float) -> float:
+        """Of the learning rate, when `progress` (0 … 1) of a stage is done."""
+        if self.schedule == "step":
+            return 0.04 if progress >= 0.9 else 0.2 if progress >= 0.8 else 1.0
+        if progress < WARM_UP:
+            return (progress + 1e-3) / (WARM_UP + 1e-3)
+        return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for the model card."""
+        return asdict(self)
+
+
+WARM_UP = 0.05  # of a stage: Adam's first steps at full rate throw the student off on a short schedule
+
+PRESETS = {
+    "paper": Recipe(),
+    # A CPU's schedule: it must decay and be finished, or image AUROC swings from epoch to epoch.
+    "short": Recipe(epochs_amplify=8, epochs_distill=30, batch=8, learning_rate=0.002, schedule="cosine"),
+}
+
+
+def find_recipe(preset: str, **changes: Any) -> Recipe:
+    """The preset of that name, with those of `changes` that are not None."""
+    if preset not in PRESETS:
+        raise UsageError(f"There is no preset '{preset}'", f"Choose one of: {', '.join(PRESETS)}.")
+    return replace(PRESETS[preset], **{key: value for key, value in changes.items() if value is not None})

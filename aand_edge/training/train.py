@@ -1,0 +1,230 @@
+"""`aand-edge train`: from checked pictures to `model.safetensors` and `card.json`. Test pictures are never opened."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from aand_edge.artifacts import ModelCard, write_json
+from aand_edge.data.checks import check_category
+from aand_edge.data.layouts import Category, Sample
+from aand_edge.errors import ArtefactMismatchError
+from aand_edge.evaluation.threshold import conformal_threshold
+from aand_edge.model.aand import Aand
+from aand_edge.model.losses import HARD_PATCHES
+from aand_edge.model.weights import WeightsOrigin, load_teacher
+from aand_edge.training.checkpoint import CARD, Snapshot, discard_snapshot, save_model, save_snapshot
+from aand_edge.training.compute import Compute, choose_compute
+from aand_edge.training.loop import Progress, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
+from aand_edge.training.pictures import (
+    TrainingPictures,
+    build_synthesiser,
+    load_pictures,
+    load_training,
+    split_holdout,
+)
+from aand_edge.training.recipe import Recipe
+from aand_edge.training.stages import AdvancedFeatures, AmplifyStep, DistillStep
+
+HISTORY = "history.json"
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a training run may be asked for; the defaults are the paper's."""
+
+    backbone: str = "wide_resnet50_2"
+    size: int = 256
+    weights: Path | None = None
+    amplify: bool = True
+    hard_patches: int = HARD_PATCHES
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+    holdout: float = 0.1
+    textures: Path | None = None
+    device: str = "auto"
+    cache_mb: int = 4096  # of main memory, for the advanced features of stage two
+    false_rejects: float = 0.01
+    fresh: bool = False  # start over even where a snapshot lies
+
+
+def train(category: Category, folder: Path, options: TrainingOptions, watcher: Watcher) -> ModelCard:
+    """Train one model and write it into `folder`; goes on from a snapshot that lies there."""
+    report = check_category(category)
+    report.raise_for_problems()
+    compute = choose_compute(options.device)
+    torch.manual_seed(options.seed)
+    model = Aand(options.backbone, options.size, options.amplify)
+    origin = load_teacher(model.teacher, model.backbone, options.weights)
+    compute.place(model)
+    kept, held_out = split_holdout(category.train, options.holdout, options.seed)
+    run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
+    run.execute(origin)
+    scores = score(model, held_out, compute)
+    card = _card(category, report.digest, held_out, options, origin, run, scores)
+    card.weights["sha256"] = save_model(folder, model)
+    write_json(folder / HISTORY, run.progress.history)
+    card.write(folder / CARD)
+    discard_snapshot(folder)
+    return card
+
+
+class Run:
+    """One training run: two stages over the same pictures, resumable."""
+
+    def __init__(
+        self,
+        model: Aand,
+        training: TrainingPictures,
+        folder: Path,
+        options: TrainingOptions,
+        compute: Compute,
+        watcher: Watcher,
+        data_digest: str,
+    ) -> None:
+        self.model, self.training, self.folder = model, training, folder
+        self.options, self.compute, self.watcher, self.data_digest = options, compute, watcher, data_digest
+        self.progress = Progress("amplify")
+        self.seconds = {"amplify": 0.0, "distill": 0.0}
+
+    def execute(self, origin: WeightsOrigin) -> None:
+        """Both stages, or what is left of them."""
+        self.asked = self._asked_for(origin)
+        snapshot = None if self.options.fresh else Snapshot.read(self.folder)
+        if snapshot is not None:
+            self._check_same_run(snapshot)
+            snapshot.restore_model(self.model)
+            self.progress = snapshot.progress
+        if self.progress.stage == "amplify":
+            if self.model.amplifiers is not None:
+                self._amplify(snapshot)
+                snapshot = None
+            self.progress = Progress("distill", 0, self.progress.history)
+        self._distill(snapshot)
+
+    def _amplify(self, snapshot: Snapshot | None) -> None:
+        assert self.model.amplifiers is not None
+        textures = epoch_generator(self.options.seed, "textures", 0)
+        synthesiser = build_synthesiser(self.training, self.options.textures, textures)
+        step = AmplifyStep(self.model, self.training, synthesiser, self.compute)
+        self._stage(step, list(self.model.amplifiers.parameters()), self.options.recipe.epochs_amplify, snapshot)
+
+    def _distill(self, snapshot: Snapshot | None) -> None:
+        self.model.train()
+        advanced = AdvancedFeatures(self.model, self.training, self.compute, self.options.cache_mb)
+        step = DistillStep(self.model, advanced, self.compute, self.options.hard_patches)
+        parameters = [*self.model.bottleneck.parameters(), *self.model.student.parameters()]
+        self._stage(step, parameters, self.options.recipe.epochs_distill, snapshot)
+        self.model.eval()
+
+    def _stage(
+        self, step: AmplifyStep | DistillStep, parameters: list[nn.Parameter], epochs: int, snapshot: Snapshot | None
+    ) -> None:
+        optimiser = make_optimiser(parameters, self.options.recipe)
+        if snapshot is not None:
+            snapshot.restore_optimiser(optimiser)
+        start = time.monotonic()
+        run_stage(
+            step,
+            progress=self.progress,
+            epochs=epochs,
+            pictures=len(self.training),
+            recipe=self.options.recipe,
+            optimiser=optimiser,
+            seed=self.options.seed,
+            save=lambda progress, adam: save_snapshot(self.folder, self.model, adam, progress, self.asked),
+            watcher=self.watcher,
+        )
+        self.seconds[self.progress.stage] += time.monotonic() - start
+
+    def _asked_for(self, origin: WeightsOrigin) -> dict[str, Any]:
+        options = self.options
+        return {
+            "backbone": options.backbone,
+            "size": options.size,
+            "amplify": options.amplify,
+            "hard_patches": options.hard_patches,
+            "recipe": options.recipe.to_dict(),
+            "seed": options.seed,
+            "holdout": options.holdout,
+            "textures": str(options.textures) if options.textures else None,
+            "number format": str(self.compute.dtype),
+            "pictures": self.data_digest,
+            "weights": origin.sha256,
+        }
+
+    def _check_same_run(self, snapshot: Snapshot) -> None:
+        changed = [key for key, value in self.asked.items() if snapshot.run.get(key) != value]
+        if changed:
+            raise ArtefactMismatchError(
+                f"{self.folder} holds an unfinished training with another {changed[0]} "
+                f"({snapshot.run.get(changed[0])}, now {self.asked[changed[0]]})",
+                "Give the same options to go on with it, or --fresh to start over.",
+            )
+
+
+def score(model: Aand, samples: Sequence[Sample], compute: Compute) -> NDArray[np.float32]:
+    """float32 (N,): the model's scores of these pictures, in float32."""
+    model.eval()
+    pictures = load_pictures(samples, model.size)
+    with torch.no_grad():
+        parts = [model(compute.pictures(pictures[rows]).float())[1].cpu() for rows in in_chunks(len(pictures), 8)]
+    return torch.cat(parts).numpy()
+
+
+def _card(
+    category: Category,
+    data_digest: str,
+    held_out: Sequence[Sample],
+    options: TrainingOptions,
+    origin: WeightsOrigin,
+    run: Run,
+    scores: NDArray[np.float32],
+) -> ModelCard:
+    return ModelCard(
+        name=run.folder.name,
+        backbone=options.backbone,
+        size=options.size,
+        amplify=options.amplify,
+        hard_patches=options.hard_patches,
+        seed=options.seed,
+        data={
+            "root": str(category.root),
+            "layout": category.layout,
+            "category": category.name,
+            "train": len(run.training),
+            "held_out": len(held_out),
+            "digest": data_digest,
+        },
+        holdout=[sample.path.relative_to(category.root).as_posix() for sample in held_out],
+        recipe=options.recipe.to_dict(),
+        protocol=(
+            f"Last epoch of a fixed schedule. Threshold from {len(held_out)} training pictures held out of training. "
+            "No test picture was read."
+        ),
+        weights={"source": origin.source, "sha256_teacher": origin.sha256},
+        versions=versions(),
+        seconds={**{key: round(value, 1) for key, value in run.seconds.items()}},
+        threshold=conformal_threshold(scores, options.false_rejects),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that shape the numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("aand-edge", "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -84,7 +84,7 @@ class FusedAand(nn.Module):
 
 
 class FrameResize(nn.Module):
-    """Crop, then y = R_h · x · R_wᵀ, rounded to grey levels as the pictures of training are."""
+    """Crop, then y = clip(R_h · clip(x · R_wᵀ)), rounded to grey levels as the pictures of training are."""
 
     rows: Tensor
     columns: Tensor
@@ -99,7 +99,7 @@ class FrameResize(nn.Module):
         """(N, 3, H, W) → (N, 3, S, S), grey levels."""
         x, y, width, height = self.roi
         frame = frame[:, :, y : y + height, x : x + width]
-        return (self.rows @ (frame @ self.columns)).clamp(0, 255).round()
+        return (self.rows @ (frame @ self.columns).clamp(0, 255)).clamp(0, 255).round()
 
 
 class Trunk(nn.Module):

@@ -35,7 +35,7 @@ class Watcher(Protocol):
 
     def epoch_done(self, stage: StageName, epoch: int, epochs: int, losses: dict[str, float]) -> None: ...
 
-    def batch_done(self, stage: StageName, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None: ...
+    def batch_done(self, stage: StageName, epoch: int, epochs: int, batch: int, batches: int) -> None: ...
 
 
 @dataclass
@@ -118,7 +118,7 @@ def _run_epoch(
         optimiser.step()
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value / len(plan)
-        watcher.batch_done(progress.stage, progress.epoch, number + 1, len(plan), values)
+        watcher.batch_done(progress.stage, progress.epoch, epochs, number + 1, len(plan))
     return sums
 
 

@@ -1,0 +1,166 @@
+"""How pictures lie on disk: `mvtec`, `visa`, `mvtec3d` and `folder`, each read into the same `Category`.
+
+    mvtec     CATEGORY/train/good/*, CATEGORY/test/KIND/*, CATEGORY/ground_truth/KIND/STEM_mask.png
+    mvtec3d   CATEGORY/train/good/rgb/*, CATEGORY/test/KIND/rgb/*, CATEGORY/test/KIND/gt/*
+    visa      ROOT/split_csv/1cls.csv or ROOT/meta.json, which list pictures and masks by category
+    folder    DIR/* (all good), or DIR/good/* and DIR/KIND/* without masks
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aand_edge.data.pictures import PICTURE_SUFFIXES
+from aand_edge.errors import DataError, UsageError
+
+GOOD = "good"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture, what it shows ("good" or the name of a defect), and where the defect is, if anybody marked it."""
+
+    path: Path
+    kind: str
+    mask: Path | None = None
+
+    @property
+    def anomalous(self) -> bool:
+        return self.kind != GOOD
+
+
+@dataclass(frozen=True)
+class Category:
+    """One kind of part: good pictures to train on, and pictures to test with."""
+
+    name: str
+    layout: str
+    root: Path
+    train: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+
+def read_category(root: Path, layout: str = "auto", category: str | None = None) -> Category:
+    """Read a category: `root` itself, or the one named `category` under it.
+
+    Raises UsageError where the path, the layout or the category is not there, DataError where the folder
+    holds no training pictures.
+    """
+    if not root.is_dir():
+        raise UsageError(f"There is no folder {root}", "Check --data.")
+    name = detect_layout(root, category) if layout == "auto" else layout
+    if name not in READERS:
+        raise UsageError(f"There is no layout '{layout}'", f"Choose one of: auto, {', '.join(READERS)}.")
+    found = READERS[name](root, category)
+    if not found.train:
+        raise DataError(f"{found.root} holds no training pictures in the {name} layout", "Check --data and --layout.")
+    return found
+
+
+def detect_layout(root: Path, category: str | None = None) -> str:
+    """The layout that `root` looks like. Raises UsageError where it looks like none."""
+    if (root / "split_csv" / "1cls.csv").is_file() or (root / "meta.json").is_file():
+        return "visa"
+    folder = root / category if category else root
+    if (folder / "train" / GOOD / "rgb").is_dir():
+        return "mvtec3d"
+    if (folder / "train" / GOOD).is_dir():
+        return "mvtec"
+    if pictures_in(folder) or (folder / GOOD).is_dir():
+        return "folder"
+    inside = sorted(path.parent.parent.name for path in root.glob(f"*/train/{GOOD}"))
+    if inside and category is None:
+        raise UsageError(f"{root} holds several categories: {', '.join(inside)}", "Name one with --category.")
+    raise UsageError(
+        f"{folder} holds no pictures in a layout that is known",
+        "Put good pictures into it, or into train/good; see the README for the layouts.",
+    )
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, sorted by name."""
+    if not folder.is_dir():
+        return []
+    files = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted(path for path in files if path.is_file() and not path.name.startswith("."))
+
+
+def kinds_in(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def category_folder(root: Path, category: str | None) -> Path:
+    """root/category, or root itself. Raises UsageError where there is no such folder."""
+    folder = root / category if category else root
+    if not folder.is_dir():
+        raise UsageError(f"There is no category '{category}' in {root}", "Check --category.")
+    return folder
+
+
+def _read_mvtec(root: Path, category: str | None) -> Category:
+    folder = category_folder(root, category)
+    train = tuple(Sample(path, GOOD) for path in pictures_in(folder / "train" / GOOD))
+    test = [
+        Sample(path, kind.name, _mask_of(path, folder / "ground_truth" / kind.name) if kind.name != GOOD else None)
+        for kind in kinds_in(folder / "test")
+        for path in pictures_in(kind)
+    ]
+    return Category(folder.resolve().name, "mvtec", folder, train, tuple(test))
+
+
+def _mask_of(picture: Path, folder: Path) -> Path | None:
+    for name in (f"{picture.stem}_mask", picture.stem):
+        for suffix in (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"):
+            if (folder / f"{name}{suffix}").is_file():
+                return folder / f"{name}{suffix}"
+    return None
+
+
+def _read_mvtec3d(root: Path, category: str | None) -> Category:
+    folder = category_folder(root, category)
+    train = tuple(Sample(path, GOOD) for path in pictures_in(folder / "train" / GOOD / "rgb"))
+    test = [
+        Sample(path, kind.name, _mask_of(path, kind / "gt") if kind.name != GOOD else None)
+        for kind in kinds_in(folder / "test")
+        for path in pictures_in(kind / "rgb")
+    ]
+    return Category(folder.resolve().name, "mvtec3d", folder, train, tuple(test))
+
+
+def _read_visa(root: Path, category: str | None) -> Category:
+    from aand_edge.data.visa import read_visa
+
+    return read_visa(root, category)
+
+
+def _read_folder(root: Path, category: str | None) -> Category:
+    folder = category_folder(root, category)
+    own = pictures_in(folder)
+    if own:
+        return Category(folder.resolve().name, "folder", folder, tuple(Sample(path, GOOD) for path in own), ())
+    defects = [Sample(p, kind.name) for kind in kinds_in(folder) if kind.name != GOOD for p in pictures_in(kind)]
+    goods = [Sample(path, GOOD) for path in pictures_in(folder / GOOD)]
+    # Without defects there is nothing to test, so every good picture trains.
+    test_goods = {sample.path for sample in goods if defects and _goes_to_test(sample.path)}
+    train = tuple(sample for sample in goods if sample.path not in test_goods)
+    test = tuple(sample for sample in goods if sample.path in test_goods) + tuple(defects)
+    return Category(folder.resolve().name, "folder", folder, train, test)
+
+
+def _goes_to_test(path: Path) -> bool:
+    """One good picture in five, chosen by its content: the same whatever it is called and whatever lies beside it."""
+    return hashlib.sha256(path.read_bytes()).digest()[0] % 5 == 0
+
+
+READERS: dict[str, Callable[[Path, str | None], Category]] = {
+    "mvtec": _read_mvtec,
+    "visa": _read_visa,
+    "mvtec3d": _read_mvtec3d,
+    "folder": _read_folder,
+}

@@ -1,0 +1,120 @@
+"""`aand-edge export`: a trained model becomes a fused graph, and the held-out pictures an acceptance set beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aand_edge.artifacts import GraphFacts, HoldoutSet, ModelCard, Precision, atomic_path
+from aand_edge.data.pictures import read_picture
+from aand_edge.data.resize import crop, resize, resize_matrix
+from aand_edge.errors import DataError, UsageError
+from aand_edge.export.graph import write_graph
+from aand_edge.export.parity import Parity, check_parity, reference
+from aand_edge.model.aand import Aand
+from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
+from aand_edge.training.checkpoint import load_model
+
+MAX_HOLDOUT = 64  # pictures that travel with the graph
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a graph may be asked for.
+
+    frame   width and height of the camera's frame, where the graph is to crop and resize it; None: S × S
+    roi     x, y, width, height within the frame; None: all of it
+    """
+
+    precision: Precision = "fp32"
+    frame: tuple[int, int] | None = None
+    roi: tuple[int, int, int, int] | None = None
+    colour: Colour = "BGR"
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how near it is to the PyTorch model."""
+
+    graph: Path
+    holdout: Path
+    facts: GraphFacts
+    parity: Parity
+
+
+def export_model(
+    folder: Path, options: ExportOptions, progress: Callable[[int, int], None] | None = None
+) -> Exported:
+    """Write NAME.PRECISION.onnx and NAME.holdout.npz into the model's folder.
+
+    The graph is moved into place only when it agrees with the PyTorch model on the held-out pictures.
+    """
+    if options.precision == "int8":
+        raise UsageError("A graph is exported as fp32 or fp16", "Take --precision fp32 or fp16.")
+    if options.batch < 1:
+        raise UsageError(f"A batch of {options.batch} is too small", "Take --batch 1 or more.")
+    model, card = load_model(folder)
+    geometry = _geometry(options, model.size)
+    frame = (options.frame[1], options.frame[0]) if options.frame else (model.size, model.size)
+    facts = GraphFacts(
+        name=card.name,
+        backbone=card.backbone,
+        size=card.size,
+        frame=frame,
+        colour=options.colour,
+        precision=options.precision,
+        weights=str(card.weights["sha256"]),
+        batch=options.batch,
+    )
+    fused = FusedAand(model, half=options.precision == "fp16", colour=options.colour, geometry=geometry)
+    frames = _holdout_frames(card, frame)
+    expected = reference(model, _as_network_sees(frames, geometry, model))
+    if options.colour == "BGR":
+        frames = np.ascontiguousarray(frames[..., ::-1])
+    stem = card.name + (f"-{options.frame[0]}x{options.frame[1]}" if options.frame else "")
+    graph, holdout = folder / f"{stem}.{options.precision}.onnx", folder / f"{stem}.holdout.npz"
+    with atomic_path(graph) as candidate:
+        write_graph(fused, facts, candidate)
+        parity = check_parity(candidate, frames, expected, options.precision, progress)
+    HoldoutSet(frames, expected.scores, tuple(card.holdout[: len(frames)])).write(holdout)
+    return Exported(graph, holdout, facts, parity)
+
+
+def _geometry(options: ExportOptions, size: int) -> FrameGeometry | None:
+    if options.frame is None:
+        if options.roi is not None:
+            raise UsageError("--roi needs the frame that it is a part of", "Give --frame WIDTHxHEIGHT too.")
+        return None
+    width, height = options.frame
+    x, y, w, h = roi = options.roi or (0, 0, width, height)
+    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+        raise UsageError(f"The region {w}x{h}+{x}+{y} leaves the frame of {width}x{height}", "Check --roi.")
+    return FrameGeometry(torch.from_numpy(resize_matrix(h, size)), torch.from_numpy(resize_matrix(w, size)), roi)
+
+
+def _holdout_frames(card: ModelCard, frame: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 (N, H, W, 3), RGB: the held-out pictures, brought to the frame's size."""
+    root = Path(card.data["root"])
+    missing = [name for name in card.holdout if not (root / name).is_file()]
+    if missing:
+        raise DataError(
+            f"The held-out picture {root / missing[0]} is missing",
+            "Put the data set back where the model was trained from, or train again.",
+        )
+    pictures = [read_picture(root / name) for name in card.holdout[:MAX_HOLDOUT]]
+    return np.stack([resize(picture, *frame) for picture in pictures])
+
+
+def _as_network_sees(
+    frames: NDArray[np.uint8], geometry: FrameGeometry | None, model: Aand
+) -> NDArray[np.uint8]:
+    """The host's crop and resize, which the graph must equal."""
+    if geometry is None:
+        return frames
+    return np.stack([resize(crop(frame, geometry.roi), model.size, model.size) for frame in frames])

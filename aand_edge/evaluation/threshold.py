@@ -1,0 +1,109 @@
+"""From scores to a verdict: the threshold above which a part is rejected."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aand_edge.artifacts import Threshold
+from aand_edge.errors import DataError, UsageError
+from aand_edge.evaluation.metrics import checked_scores
+
+Scores = NDArray[np.floating[Any]]
+
+# Rates are typed by people: 0.07 · 100 must count as 7, not as 7.000000000000001.
+_ROUNDING = 1e-9
+
+
+def conformal_threshold(normal_scores: Scores, false_rejects: float = 0.01) -> Threshold:
+    """Split conformal threshold from held-out good pictures alone, which need no anomaly.
+
+    With n exchangeable scores, a new good part scores above the k-th smallest with probability 1 − k / (n + 1) at
+    most; k = ⌈(n + 1)(1 − α)⌉ keeps that within α = `false_rejects` (Vovk et al., 2005; Lei et al., 2018).
+    Too few pictures for α: the threshold is their maximum, promises 1 / (n + 1) and says so in its note.
+    Raises DataError without pictures or where a score is not finite.
+    """
+    _check_rate(false_rejects, lowest_allowed=False)
+    scores, _ = checked_scores(normal_scores, np.zeros(np.shape(normal_scores), dtype=bool))
+    if not len(scores):
+        raise DataError(
+            "there are no held-out good pictures to read a threshold from",
+            "Hold some back in training (`holdout`).",
+        )
+    n = len(scores)
+    above = math.floor((n + 1) * false_rejects + _ROUNDING)  # n + 1 − k
+    return Threshold(
+        value=float(np.sort(scores)[n - max(above, 1)]),
+        rule="conformal",
+        asked_false_rejects=false_rejects,
+        promised_false_rejects=max(above, 1) / (n + 1),
+        calibrated_on=n,
+        note="" if above else _too_few(n, false_rejects),
+    )
+
+
+def _too_few(n: int, false_rejects: float) -> str:
+    needed = math.ceil((1 - _ROUNDING) / false_rejects) - 1
+    return (
+        f"A false-reject rate of {false_rejects:.3g} needs {needed} held-out good pictures; {n} can promise "
+        f"{1 / (n + 1):.2g}, and the threshold is their highest score."
+    )
+
+
+def f1_threshold(scores: Scores, anomalous: NDArray[np.bool_]) -> Threshold:
+    """The threshold of the best F1 on labelled pictures, midway between the scores that it parts.
+
+    Of equally good cuts the highest is taken: it rejects the fewest good parts. Raises DataError unless there are
+    both good and anomalous pictures.
+    """
+    scores, anomalous = checked_scores(scores, anomalous)
+    if anomalous.all() or not anomalous.any():
+        raise DataError(
+            "the F1 threshold needs both good and anomalous pictures",
+            "Use the conformal rule, which needs good ones only.",
+        )
+    levels, inverse = np.unique(scores, return_inverse=True)
+    hits = np.bincount(inverse, weights=anomalous)[::-1].cumsum()  # of rejecting each level and all above it
+    rejected = np.bincount(inverse)[::-1].cumsum()
+    f1 = 2 * hits / (rejected + anomalous.sum())
+    cut = len(levels) - 1 - int(np.argmax(f1))
+    return Threshold(value=_below(levels, cut), rule="f1", calibrated_on=len(scores), note=f"F1 {f1.max():.3f}.")
+
+
+def _below(levels: NDArray[np.float64], cut: int) -> float:
+    """A value that parts level `cut` from the one beneath it, exact in the float32 that engines score in."""
+    if cut == 0:
+        return float(np.nextafter(np.float32(levels[0]), np.float32(-np.inf)))
+    lower, upper = float(levels[cut - 1]), float(levels[cut])
+    middle = float(np.float32(lower + (upper - lower) / 2))
+    return middle if lower < middle < upper else lower
+
+
+def rate_threshold(scores: Scores, anomalous: NDArray[np.bool_], false_rejects: float = 0.01) -> Threshold:
+    """The smallest threshold that rejects at most the share `false_rejects` of the labelled good pictures.
+
+    It holds for these pictures and promises nothing of new ones. Raises DataError without a good picture.
+    """
+    _check_rate(false_rejects, lowest_allowed=True)
+    scores, anomalous = checked_scores(scores, anomalous)
+    goods = np.sort(scores[~anomalous])
+    if not len(goods):
+        raise DataError("a false-reject rate needs good pictures, and there are none", "Add some to the test split.")
+    value = float(goods[len(goods) - 1 - math.floor(len(goods) * false_rejects + _ROUNDING)])
+    missed = int((scores[anomalous] <= value).sum())
+    return Threshold(
+        value=value,
+        rule="rate",
+        asked_false_rejects=false_rejects,
+        calibrated_on=len(goods),
+        note=f"It misses {missed} of the {anomalous.sum()} anomalous pictures." if anomalous.any() else "",
+    )
+
+
+def _check_rate(false_rejects: float, lowest_allowed: bool) -> None:
+    if not 0 <= false_rejects < 1 or (false_rejects == 0 and not lowest_allowed):
+        interval = "[0, 1)" if lowest_allowed else "(0, 1)"
+        raise UsageError(f"--false-rejects {false_rejects} is not in {interval}", "Give a share such as 0.01.")

@@ -1,0 +1,52 @@
+"""What the bench needs to know of an engine, and how to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from aand_edge.artifacts import EngineManifest, Threshold
+from aand_edge.engines.base import Runner
+
+RunnerFactory = Callable[[], Runner]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that answers frames: an engine, or the PyTorch model as a yardstick.
+
+    frame        height and width of the frames it takes
+    colour       their channel order, "BGR" or "RGB"
+    load         returns a fresh runner. Memory is measured in a child process, which gets `load` by pickle: give a
+                 function of a module or a functools.partial of one, not a lambda
+    executed     element type → number of layers that run in it, where the backend says so
+    deployable   False for a yardstick, which is measured but never recommended
+    """
+
+    name: str
+    backend: str
+    precision: str
+    frame: tuple[int, int]
+    colour: str
+    threshold: Threshold
+    load: RunnerFactory
+    batch: int = 1
+    executed: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+    deployable: bool = True
+
+    @classmethod
+    def from_manifest(cls, manifest: EngineManifest, load: RunnerFactory) -> Contender:
+        """The contender that an engine manifest describes."""
+        return cls(
+            name=manifest.name,
+            backend=manifest.backend,
+            precision=manifest.precision,
+            frame=manifest.frame,
+            colour=manifest.colour,
+            threshold=manifest.threshold,
+            load=load,
+            batch=manifest.batch,
+            executed=manifest.executed,
+            note=manifest.precision_note,
+        )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aand_edge.artifacts import Precision
+from aand_edge.errors import UsageError
 
 Frames = NDArray[np.uint8]
 
@@ -87,3 +88,13 @@ class Backend(Protocol):
     def build(self, graph: Path, options: BuildOptions) -> BuiltEngine: ...
 
     def load(self, engine: Path, options: Mapping[str, Any]) -> Runner: ...
+
+
+def check_frames(frames: Frames, shape: tuple[int, ...]) -> None:
+    """Raises UsageError where frames are not what the engine was built for."""
+    if frames.dtype != np.uint8 or frames.shape != shape:
+        wanted, given = " x ".join(map(str, shape)), " x ".join(map(str, frames.shape))
+        raise UsageError(
+            f"The engine takes uint8 frames of {wanted}, these are {frames.dtype} of {given}",
+            "Resize them, or export a graph for this size with --frame.",
+        )

@@ -1,0 +1,24 @@
+"""Options that several commands share: one name, one meaning, everywhere.
+
+None always means "as the workspace file says".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of pictures: a category, or a root with --category.")]
+Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa, mvtec3d or folder.")]
+CategoryName = Annotated[str | None, typer.Option("--category", help="Which category under --data.")]
+Model = Annotated[str | None, typer.Argument(help="A model's name or folder; the newest of the workspace by default.")]
+Precision = Annotated[str | None, typer.Option("--precision", help="fp32 or fp16.")]
+Backend = Annotated[str | None, typer.Option("--backend", help="auto, openvino or onnxruntime.")]
+FalseRejects = Annotated[
+    float | None, typer.Option("--false-rejects", help="Share of good parts that may be rejected, 0 … 1.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Frame = Annotated[str | None, typer.Option("--frame", help="WIDTHxHEIGHT of the camera's frame, resized in the graph.")]
+Roi = Annotated[str | None, typer.Option("--roi", help="X,Y,WIDTH,HEIGHT of the part of the frame to look at.")]

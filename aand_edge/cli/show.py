@@ -1,0 +1,101 @@
+"""What a person sees: tables on stdout, progress on stderr, JSON alone on stdout when it is asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+Tick = Callable[[int, int], None]  # done, of how many
+
+
+def say(sentence: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def answer(value: dict[str, Any], as_json: bool, table: Table | str | None = None) -> None:
+    """The command's answer: JSON where it was asked for, otherwise the table."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    elif table is not None:
+        Console().print(table)
+
+
+def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
+    """A table of names and values."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(name, "–" if value is None else str(value))
+    return table
+
+
+def percent(value: float | None) -> str:
+    """0.9131 → 91.3 %; None → –."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _bars() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[Tick]:
+    """A progress bar on stderr for something that counts."""
+    with _bars() as bars:
+        task = bars.add_task(what, total=None, note="")
+
+        def tick(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield tick
+
+
+class TrainingBars:
+    """Progress of both stages: batches, time left and the losses of the last epoch. A `loop.Watcher`."""
+
+    NAMES = {"amplify": "1 amplify", "distill": "2 distil"}
+
+    def __init__(self) -> None:
+        self.bars = _bars()
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> TrainingBars:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def epoch_done(self, stage: str, epoch: int, epochs: int, losses: dict[str, float]) -> None:
+        note = f"epoch {epoch}/{epochs}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        self.bars.update(self._task(stage), note=note)
+        if not self.bars.console.is_terminal:
+            say(f"{self.NAMES[stage]}  {note}")
+
+    def batch_done(self, stage: str, epoch: int, epochs: int, batch: int, batches: int) -> None:
+        self.bars.update(self._task(stage), completed=epoch * batches + batch, total=epochs * batches)
+
+    def _task(self, stage: str) -> TaskID:
+        if stage not in self.tasks:
+            self.tasks[stage] = self.bars.add_task(self.NAMES[stage], total=None, note="")
+        return self.tasks[stage]

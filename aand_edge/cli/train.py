@@ -1,0 +1,134 @@
+"""`aand-edge train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from aand_edge.cli.options import CategoryName, Data, FalseRejects, Json, Layout
+from aand_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from aand_edge.artifacts import ModelCard
+    from aand_edge.config import Workspace
+    from aand_edge.data.layouts import Category
+    from aand_edge.training.train import TrainingOptions
+
+
+def command(
+    data: Data = None,
+    layout: Layout = None,
+    category: CategoryName = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="wide_resnet50_2, resnet50, resnet34, resnet18 or efficientnet_lite0."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="ImageNet state dict (.pth, .safetensors) in place of the published one.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the square picture, a multiple of 32.")] = None,
+    preset: Annotated[str | None, typer.Option(help="paper (100 + 120 epochs) or short (for a CPU).")] = None,
+    epochs_amplify: Annotated[int | None, typer.Option(help="Epochs of stage one.")] = None,
+    epochs_distill: Annotated[int | None, typer.Option(help="Epochs of stage two.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="step or cosine.")] = None,
+    amplify: Annotated[
+        bool | None, typer.Option("--amplify/--no-amplify", help="Without it: reverse distillation (RD4AD).")
+    ] = None,
+    hard_patches: Annotated[int | None, typer.Option(help="K of the hard-patch loss; 0 leaves it out.")] = None,
+    holdout: Annotated[float | None, typer.Option(help="Share of the pictures kept for threshold and tests.")] = None,
+    textures: Annotated[Path | None, typer.Option(help="Folder of textures for synthetic anomalies.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    cache_mb: Annotated[int, typer.Option(help="Memory for the cached features of stage two.")] = 4096,
+    false_rejects: FalseRejects = None,
+    name: Annotated[str | None, typer.Option(help="Of the model; CATEGORY-BACKBONE by default.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over where a training was interrupted.")] = False,
+    preview: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of synthetic anomalies (PNG) and stop.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train AAND on pictures of good parts. An interrupted training goes on where it was."""
+    from aand_edge.cli.show import TrainingBars, answer, say
+    from aand_edge.cli.workplace import open_category
+    from aand_edge.config import Workspace
+    from aand_edge.training.preview import write_preview
+    from aand_edge.training.recipe import find_recipe
+    from aand_edge.training.train import TrainingOptions, train
+
+    workspace = Workspace.open()
+    model, stages = workspace.settings.model, workspace.settings.train
+    recipe = find_recipe(
+        preset or stages.preset,
+        epochs_amplify=_first(epochs_amplify, stages.epochs_amplify),
+        epochs_distill=_first(epochs_distill, stages.epochs_distill),
+        batch=_first(batch, stages.batch),
+        learning_rate=_first(lr, stages.lr),
+        schedule=_schedule(schedule),
+    )
+    options = TrainingOptions(
+        backbone=backbone or model.backbone,
+        size=_first(size, model.size),
+        weights=weights or workspace.resolve_optional(model.weights),
+        amplify=_first(amplify, stages.amplify),
+        hard_patches=_first(hard_patches, stages.hard_patches),
+        recipe=recipe,
+        seed=_first(seed, stages.seed),
+        holdout=_first(holdout, stages.holdout),
+        textures=textures or workspace.resolve_optional(stages.textures),
+        device=device or stages.device,
+        cache_mb=cache_mb,
+        false_rejects=_first(false_rejects, workspace.settings.threshold.false_rejects),
+        fresh=fresh,
+    )
+    parts = open_category(workspace, data, layout, category)
+    if preview is not None:
+        write_preview(parts, preview, options)
+        answer({"preview": str(preview)}, as_json, f"Synthetic anomalies: {preview}")
+        return
+    folder = _folder(workspace, parts, options, name)
+    with TrainingBars() as bars:
+        card = train(parts, folder, options, bars)
+    say(f"model: {folder}")
+    _report(card, as_json)
+
+
+T = TypeVar("T")
+
+
+def _first(option: T | None, setting: T) -> T:
+    """The option where it was given, otherwise what the workspace says."""
+    return setting if option is None else option
+
+
+def _schedule(name: str | None) -> str | None:
+    if name not in (None, "step", "cosine"):
+        raise UsageError(f"There is no schedule '{name}'", "Choose step or cosine.")
+    return name
+
+
+def _folder(workspace: Workspace, parts: Category, options: TrainingOptions, name: str | None) -> Path:
+    if name is None:
+        name = f"{parts.name}-{options.backbone}" + ("" if options.amplify else "-rd")
+    if Path(name).name != name or name.startswith("."):
+        raise UsageError(f"'{name}' cannot name a model", "Take a name without slashes.")
+    return workspace.models / name
+
+
+def _report(card: ModelCard, as_json: bool) -> None:
+    from aand_edge.cli.show import answer, facts
+
+    threshold = card.threshold
+    rows = [
+        ("trained on", f"{card.data['train']} pictures, {card.data['held_out']} held out"),
+        ("time", "  ".join(f"{stage} {seconds:.0f} s" for stage, seconds in card.seconds.items())),
+        ("threshold", f"{threshold.value:.4f}" if threshold else None),
+        ("false rejects", f"at most {100 * (threshold.promised_false_rejects or 0):.1f} %" if threshold else None),
+        ("note", threshold.note if threshold and threshold.note else None),
+        ("protocol", card.protocol),
+    ]
+    answer(card.model_dump(), as_json, facts(card.name, [row for row in rows if row[1] is not None]))

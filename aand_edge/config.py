@@ -1,0 +1,201 @@
+"""The workspace: a folder with `aand-edge.toml`, `models/`, `engines/` and `benchmarks/`.
+
+    [data]       which pictures          [build]      precision and backend of engines
+    [model]      which network           [bench]      how long and how hard to measure
+    [train]      how it learns           [threshold]  how many good parts may be rejected
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aand_edge.artifacts import write_text
+from aand_edge.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "aand-edge.toml"
+
+
+class Section(BaseModel):
+    """A table of the workspace file; a key that no one reads is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Section):
+    """[data]"""
+
+    root: Path | None = None
+    layout: str = "auto"
+    category: str | None = None
+
+
+class ModelSettings(Section):
+    """[model]"""
+
+    backbone: str = "wide_resnet50_2"
+    size: int = 256
+    weights: Path | None = None
+
+
+class TrainSettings(Section):
+    """[train]; what is None comes from the preset."""
+
+    preset: str = "paper"
+    epochs_amplify: int | None = None
+    epochs_distill: int | None = None
+    batch: int | None = None
+    lr: float | None = None
+    seed: int = 0
+    holdout: float = 0.1
+    amplify: bool = True
+    hard_patches: int = Field(10, ge=0)
+    textures: Path | None = None
+    device: str = "auto"
+
+
+class ThresholdSettings(Section):
+    """[threshold]"""
+
+    false_rejects: float = Field(0.01, gt=0, lt=1)
+
+
+class BuildSettings(Section):
+    """[build]"""
+
+    precision: Literal["fp32", "fp16"] = "fp32"
+    backend: str = "auto"
+    threads: int = Field(0, ge=0)
+
+
+class BenchSettings(Section):
+    """[bench]"""
+
+    repeats: int = Field(200, ge=1)
+    warmup: int = Field(20, ge=0)
+    budget_ms: float | None = Field(None, gt=0)
+
+
+class Settings(Section):
+    """The whole file."""
+
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    threshold: ThresholdSettings = ThresholdSettings()
+    build: BuildSettings = BuildSettings()
+    bench: BenchSettings = BenchSettings()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder and what its file says."""
+
+    root: Path
+    settings: Settings
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> Workspace:
+        """The workspace in `folder` (the current one by default); a folder without a file has the defaults.
+
+        Raises UsageError, naming the key, where the file is wrong.
+        """
+        root = folder or Path.cwd()
+        path = root / FILE
+        return cls(root, _read(path) if path.is_file() else Settings())
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def engines(self) -> Path:
+        return self.root / "engines"
+
+    @property
+    def benchmarks(self) -> Path:
+        return self.root / "benchmarks"
+
+    def resolve(self, path: Path) -> Path:
+        """A path of the file, which is relative to the workspace."""
+        return path if path.is_absolute() else self.root / path
+
+    def resolve_optional(self, path: Path | None) -> Path | None:
+        """As `resolve`, where there is a path."""
+        return None if path is None else self.resolve(path)
+
+
+def _read(path: Path) -> Settings:
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Settings.model_validate(values)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no TOML file: {error}", "Mend it, or write one with `aand-edge init`.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {key}: {first['msg']}", "Mend that line.") from None
+
+
+def write_template(folder: Path, data: Path | None = None, backbone: str | None = None, preset: str | None = None) -> Path:
+    """Write a commented workspace file. Raises UsageError where there is one already."""
+    path = folder / FILE
+    if path.exists():
+        raise UsageError(f"{path} exists already", "Edit it, or take another folder.")
+    text = TEMPLATE.format(
+        root=f'root = "{data.as_posix()}"' if data else '# root = "pictures"',
+        backbone=f'backbone = "{backbone}"' if backbone else '# backbone = "wide_resnet50_2"',
+        preset=f'preset = "{preset}"' if preset else '# preset = "paper"',
+    )
+    write_text(path, text)
+    return path
+
+
+TEMPLATE = """\
+# The workspace of aand-edge. Paths are relative to this file; a line behind # shows the default.
+
+[data]
+{root}                 # a category, or a folder of categories
+# layout = "auto"                   # mvtec, visa, mvtec3d or folder
+# category = "screw"                # where root holds several
+
+[model]
+{backbone}     # resnet50, resnet34, resnet18, efficientnet_lite0
+# size = 256                        # side of the square picture, a multiple of 32
+# weights = "resnet18.pth"          # in place of the published ImageNet weights
+
+[train]
+{preset}                  # short is for a CPU
+# epochs_amplify = 100              # the preset's, unless given
+# epochs_distill = 120
+# batch = 16
+# lr = 0.005
+# seed = 0
+# holdout = 0.1                     # share of the good pictures kept for the threshold
+# amplify = true                    # false: reverse distillation
+# hard_patches = 10                 # 0: its plain loss
+# textures = "dtd"                  # folder of textures for synthetic anomalies
+# device = "auto"                   # cpu or cuda
+
+[threshold]
+# false_rejects = 0.01              # share of good parts that may be rejected
+
+[build]
+# precision = "fp32"                # fp16
+# backend = "auto"                  # openvino or onnxruntime
+# threads = 0                       # 0: the backend's choice
+
+[bench]
+# repeats = 200                     # timed frames an engine
+# warmup = 20
+# budget_ms = 50.0                  # P99 above it ends in exit code 6
+"""

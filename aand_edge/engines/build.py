@@ -1,0 +1,171 @@
+"""Building an engine: build, load it back, accept it on held-out pictures, give it a threshold of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aand_edge.artifacts import (
+    Acceptance,
+    EngineManifest,
+    GraphFacts,
+    HoldoutSet,
+    Threshold,
+    atomic_path,
+    sha256_file,
+)
+from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner
+from aand_edge.engines.load import check_engine
+from aand_edge.engines.registry import find_backend
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.evaluation.threshold import conformal_threshold
+
+Progress = Callable[[int, int], None]
+
+# An engine whose scores are off by this share of their own spread no longer ranks parts as the model does.
+WORST_SCORE_ERROR = 0.25
+LEAST_SPREAD = 1e-3  # of scores, where held-out pictures are all alike
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build, and how many good parts the engine's threshold may reject."""
+
+    graph: Path
+    holdout: Path
+    folder: Path
+    options: BuildOptions
+    backend: str = "auto"
+    false_rejects: float = 0.01
+    reuse: bool = False
+
+
+def build_engine(request: BuildRequest, progress: Progress | None = None) -> tuple[Path, EngineManifest]:
+    """Write the engine and, last of all, its manifest; returns the manifest's path and content.
+
+    Raises UsageError where the graph has another precision, AandEdgeError where the engine does not answer as the
+    model does; then nothing is left behind.
+    """
+    facts = GraphFacts.from_graph(request.graph)
+    if facts.precision != request.options.precision:
+        raise UsageError(
+            f"{request.graph} is an {facts.precision} graph, {request.options.precision} was asked for",
+            f"Write the other with `aand-edge export --precision {request.options.precision}`.",
+        )
+    holdout = HoldoutSet.read(request.holdout)
+    if holdout.frames.shape[1:3] != facts.frame:
+        raise ArtefactMismatchError(
+            f"{request.holdout} does not hold frames of {facts.frame[1]}x{facts.frame[0]}", "Export the graph again."
+        )
+    backend = find_backend(request.backend)
+    name = f"{_stem(request.graph)}.{backend.name}.{facts.precision}"
+    manifest_path = request.folder / f"{name}.json"
+    if request.reuse and (existing := _reusable(request, backend, manifest_path)):
+        return manifest_path, existing
+    built = backend.build(request.graph, request.options)
+    engine = request.folder / f"{name}{backend.suffix}"
+    with atomic_path(engine) as candidate:
+        candidate.write_bytes(built.plan)
+        with backend.load(candidate, built.options) as runner:
+            scores = score_frames(runner, holdout.frames, facts.batch, progress)
+        threshold = conformal_threshold(scores, request.false_rejects)
+        acceptance = accept(scores, holdout.scores, threshold, request.false_rejects)
+    manifest = _manifest(request, facts, backend, built, engine, acceptance, threshold)
+    manifest.write(manifest_path)
+    return manifest_path, manifest
+
+
+def score_frames(
+    runner: Runner, frames: NDArray[np.uint8], batch: int, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """float32 (N,): the scores of uint8 (N, H, W, 3) frames; the last batch is filled up with its last frame."""
+    scores = []
+    for start in range(0, len(frames), batch):
+        part = frames[start : start + batch]
+        filled = np.concatenate((part, np.repeat(part[-1:], batch - len(part), axis=0)))
+        scores.append(runner.infer(np.ascontiguousarray(filled)).score[: len(part)])
+        if progress:
+            progress(min(start + batch, len(frames)), len(frames))
+    return np.concatenate(scores)
+
+
+def accept(
+    scores: NDArray[np.float32], reference: NDArray[np.float32], threshold: Threshold, false_rejects: float
+) -> Acceptance:
+    """Compare an engine's scores with the model's. Raises AandEdgeError where they are broken or too far off."""
+    if not np.isfinite(scores).all():
+        raise AandEdgeError("The engine answers with scores that are not finite", "Build it with --precision fp32.")
+    error = np.abs(scores - reference)
+    spread = float(reference.std())
+    if error.mean() > WORST_SCORE_ERROR * max(spread, LEAST_SPREAD):
+        raise AandEdgeError(
+            f"The engine's scores are off by {error.mean():.3g} on average; the parts' own spread is {spread:.3g}",
+            "It was not kept. Build it with --precision fp32.",
+        )
+    own = conformal_threshold(reference, false_rejects)
+    return Acceptance(
+        pictures=len(scores),
+        score_error_mean=float(error.mean()),
+        score_error_max=float(error.max()),
+        score_spread=spread,
+        flips=int((threshold.rejects(scores) != own.rejects(reference)).sum()),
+        scores=[float(score) for score in scores],
+    )
+
+
+def _stem(graph: Path) -> str:
+    """NAME.PRECISION.onnx → NAME."""
+    return graph.name.removesuffix(".onnx").rpartition(".")[0] or graph.stem
+
+
+def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> EngineManifest | None:
+    """The engine that lies there, if the same build on the same machine would make it again."""
+    try:
+        manifest = EngineManifest.read(manifest_path)
+        check_engine(request.folder / manifest.engine, manifest, backend)
+    except ArtefactMismatchError:
+        return None
+    same = (
+        manifest.graph_sha256 == sha256_file(request.graph)
+        and manifest.options.get("threads") == request.options.threads
+        and manifest.threshold.asked_false_rejects == request.false_rejects
+    )
+    return manifest if same else None
+
+
+def _manifest(
+    request: BuildRequest,
+    facts: GraphFacts,
+    backend: Backend,
+    built: BuiltEngine,
+    engine: Path,
+    acceptance: Acceptance,
+    threshold: Threshold,
+) -> EngineManifest:
+    return EngineManifest(
+        name=engine.name.removesuffix(backend.suffix),
+        model=facts.name,
+        engine=engine.name,
+        engine_sha256=sha256_file(engine),
+        graph=request.graph.name,
+        graph_sha256=sha256_file(request.graph),
+        size=facts.size,
+        frame=facts.frame,
+        colour=facts.colour,
+        batch=facts.batch,
+        precision=request.options.precision,
+        executed=dict(built.executed),
+        precision_note=built.note,
+        backend=backend.name,
+        backend_version=backend.version(),
+        device=dict(built.device),
+        options=dict(built.options),
+        acceptance=acceptance,
+        threshold=threshold,
+        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )

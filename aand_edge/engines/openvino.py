@@ -1,0 +1,148 @@
+"""OpenVINO on the CPU: the engine where there is no GPU.
+
+Precision lies in the graph. A float32 graph is held to float32; a half-precision graph may run in half, and on a CPU
+that has no such instructions it runs in float32. What runs is read back from the compiled network, never assumed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from aand_edge.engines.base import BuildOptions, BuiltEngine, Frames, Outputs, check_frames
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError
+
+HALF = ("f16", "bf16")
+BOOKKEEPING = frozenset({"Input", "Parameter", "Output", "Result", "Const", "Constant"})
+
+
+class OpenVino:
+    """The backend; see `base.Backend`."""
+
+    name = "openvino"
+    suffix = ".blob"
+
+    def available(self) -> str | None:
+        if find_spec("openvino") is None:
+            return "the package openvino is not installed (pip install 'aand-edge[cpu]')"
+        return None
+
+    def version(self) -> str:
+        import openvino
+
+        return str(openvino.get_version())
+
+    def device(self) -> dict[str, str]:
+        import openvino
+
+        core = openvino.Core()
+        return {
+            "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+            "formats": " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
+        }
+
+    def build(self, graph: Path, options: BuildOptions) -> BuiltEngine:
+        import openvino
+
+        core = openvino.Core()
+        settings = _settings(options.precision, options.threads)
+        try:
+            compiled = core.compile_model(core.read_model(graph), "CPU", settings)
+        except RuntimeError as error:
+            raise AandEdgeError(f"OpenVINO refused {graph}: {_first_line(error)}", "Export the graph again.") from None
+        stream = io.BytesIO()
+        compiled.export_model(stream)
+        executed = executed_precisions(compiled)
+        return BuiltEngine(
+            plan=stream.getvalue(),
+            executed=executed,
+            device=self.device(),
+            note=_note(options.precision, executed),
+            options={"threads": options.threads, "precision": options.precision},
+        )
+
+    def load(self, engine: Path, options: Mapping[str, Any]) -> OpenVinoRunner:
+        import openvino
+
+        settings = _settings(str(options["precision"]), int(options["threads"]))
+        try:
+            compiled = openvino.Core().import_model(engine.read_bytes(), "CPU", settings)
+        except RuntimeError as error:
+            raise ArtefactMismatchError(
+                f"OpenVINO cannot load {engine}: {_first_line(error)}", "Build it again with `aand-edge build`."
+            ) from None
+        return OpenVinoRunner(compiled)
+
+
+class OpenVinoRunner:
+    """A loaded engine: one request, one input buffer."""
+
+    def __init__(self, compiled: Any) -> None:
+        import openvino
+
+        self._request = compiled.create_infer_request()
+        self._shape = tuple(compiled.inputs[0].shape)
+        self._buffer = np.zeros(self._shape, dtype=np.uint8)
+        self._request.set_input_tensor(openvino.Tensor(self._buffer, shared_memory=True))
+        names = [next(iter(output.get_names())) for output in compiled.outputs]
+        self._map, self._score = names.index("anomaly_map"), names.index("score")
+
+    def infer(self, frames: Frames) -> Outputs:
+        """See `base.Runner`. Raises UsageError for frames of another shape or type."""
+        if self._request is None:
+            raise AandEdgeError("The engine is closed", "Load it again.")
+        check_frames(frames, self._shape)
+        np.copyto(self._buffer, frames)
+        self._request.infer()
+        return Outputs(
+            self._request.get_output_tensor(self._map).data.copy(),
+            self._request.get_output_tensor(self._score).data.copy(),
+        )
+
+    def close(self) -> None:
+        self._request = None
+
+    def __enter__(self) -> OpenVinoRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _settings(precision: str, threads: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if precision == "fp32":
+        settings["INFERENCE_PRECISION_HINT"] = "f32"  # or OpenVINO takes bfloat16 wherever the CPU has it
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return settings
+
+
+def executed_precisions(compiled: Any) -> dict[str, int]:
+    """Element type → layers that run in it, from the network that OpenVINO will execute."""
+    counts: Counter[str] = Counter()
+    for node in compiled.get_runtime_model().get_ops():
+        facts = node.get_rt_info()
+        if "runtimePrecision" in facts and str(facts["layerType"].astype(str)) not in BOOKKEEPING:
+            counts[str(facts["runtimePrecision"].astype(str)).lower()] += 1
+    return dict(counts.most_common())
+
+
+def _note(precision: str, executed: Mapping[str, int]) -> str:
+    if precision == "fp16" and not any(name in executed for name in HALF):
+        return "this CPU has no float16 or bfloat16 instructions: the half-precision weights run in float32"
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,46 @@
+"""Backends by name. A new one is a file of this package and a line in `FACTORIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from aand_edge.engines.base import Backend
+from aand_edge.errors import MissingDependencyError, UsageError
+
+
+def _of(module: str, name: str) -> Callable[[], Backend]:
+    """A backend whose module is imported when it is asked for."""
+    return lambda: getattr(import_module(f"aand_edge.engines.{module}"), name)()  # type: ignore[no-any-return]
+
+
+# In the order in which `auto` tries them.
+FACTORIES: dict[str, Callable[[], Backend]] = {
+    "openvino": _of("openvino", "OpenVino"),
+    "onnxruntime": _of("onnxruntime", "OnnxRuntime"),
+}
+
+
+def find_backend(name: str = "auto") -> Backend:
+    """The backend of that name; `auto` takes the first that works here.
+
+    Raises UsageError for a name that there is not, MissingDependencyError for a backend that cannot work here.
+    """
+    if name == "auto":
+        usable = [each for each in availability().items() if each[1] is None]
+        if not usable:
+            reasons = "; ".join(f"{each}: {reason}" for each, reason in availability().items())
+            raise MissingDependencyError(f"No engine backend works here ({reasons})", "Install one of them.")
+        return FACTORIES[usable[0][0]]()
+    if name not in FACTORIES:
+        raise UsageError(f"There is no backend '{name}'", f"Choose one of: auto, {', '.join(FACTORIES)}.")
+    backend = FACTORIES[name]()
+    reason = backend.available()
+    if reason is not None:
+        raise MissingDependencyError(f"The backend {name} does not work here: {reason}", "Install it.")
+    return backend
+
+
+def availability() -> dict[str, str | None]:
+    """Each backend's name, with None where it works here and otherwise the reason why not."""
+    return {name: factory().available() for name, factory in FACTORIES.items()}

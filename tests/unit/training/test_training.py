@@ -1,0 +1,246 @@
+"""Training: it learns, it resumes to the same weights, it stops on a broken loss, and it never opens a test picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from aand_edge.artifacts import ModelCard
+from aand_edge.data.layouts import Category, Sample
+from aand_edge.errors import ArtefactMismatchError, DataError, TrainingError, UsageError
+from aand_edge.training import loop
+from aand_edge.training.checkpoint import load_model
+from aand_edge.training.pictures import split_holdout
+from aand_edge.training.recipe import Recipe, find_recipe
+from aand_edge.training.stages import DistillStep
+from aand_edge.training.train import TrainingOptions, train
+
+WEIGHTS_SEED = 7
+
+
+class Silent:
+    """A watcher that interrupts where it is told to, as Ctrl-C would."""
+
+    def __init__(self, interrupt_at: tuple[str, int, int] | None = None) -> None:
+        self.interrupt_at = interrupt_at
+        self.epochs: list[tuple[str, int]] = []
+
+    def epoch_done(self, stage: str, epoch: int, epochs: int, losses: dict[str, float]) -> None:
+        self.epochs.append((stage, epoch))
+
+    def batch_done(self, stage: str, epoch: int, epochs: int, batch: int, batches: int) -> None:
+        if (stage, epoch, batch) == self.interrupt_at:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def category(tmp_path: Path) -> Category:
+    """Twelve discs on a belt, and test files that nobody can open."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "discs"
+    (folder / "train/good").mkdir(parents=True)
+    for number in range(12):
+        picture = rng.normal(60, 5, (64, 64, 3))
+        cv2.circle(picture, (32 + int(rng.integers(-3, 4)), 32), 18, (180, 170, 160), -1)
+        cv2.imwrite(str(folder / f"train/good/{number:03}.png"), picture.clip(0, 255).astype(np.uint8))
+    train_samples = tuple(Sample(path, "good") for path in sorted((folder / "train/good").iterdir()))
+    return Category("discs", "mvtec", folder, train_samples, ())
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A state dict for resnet18's stem to layer3."""
+    from aand_edge.model.backbones import build_teacher, find_backbone
+
+    torch.manual_seed(WEIGHTS_SEED)
+    path = tmp_path / "resnet18.pth"
+    torch.save(build_teacher(find_backbone("resnet18")).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def options(weights: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingOptions:
+    monkeypatch.setattr(loop, "SNAPSHOT_SECONDS", 0.0)
+    recipe = Recipe(epochs_amplify=2, epochs_distill=3, batch=4, learning_rate=0.002, schedule="cosine")
+    return TrainingOptions("resnet18", 64, weights, recipe=recipe, holdout=0.25, device="cpu")
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder)[0].state_dict()
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = json.loads((folder / "history.json").read_text())
+    return rows
+
+
+def test_training_writes_a_model_whose_losses_fell(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models/discs"
+    card = train(category, folder, options, Silent())
+    rows = history(folder)
+    assert [set(row) for row in rows] == [{"focal", "amplify"}] * 2 + [{"distill"}] * 3
+    assert rows[-1]["distill"] < rows[2]["distill"]
+    assert card.data["train"] == 9
+    assert len(card.holdout) == 3
+    assert card.threshold is not None
+    assert card.threshold.calibrated_on == 3
+    assert card.metrics is None
+    assert ModelCard.read(folder / "card.json") == card
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "history.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("moment", [("amplify", 1, 1), ("distill", 0, 2), ("distill", 2, 1)])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    category: Category, options: TrainingOptions, tmp_path: Path, moment: tuple[str, int, int]
+) -> None:
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    train(category, whole, options, Silent())
+    with pytest.raises(KeyboardInterrupt):
+        train(category, parted, options, Silent(moment))
+    second = Silent()
+    train(category, parted, options, second)
+    assert len(second.epochs) < 5  # it went on, and did not start over
+    assert history(parted) == history(whole)
+    expected = tensors(whole)
+    assert all(torch.equal(expected[key], value) for key, value in tensors(parted).items())
+
+
+def test_seeds_differ(category: Category, options: TrainingOptions, tmp_path: Path) -> None:
+    train(category, tmp_path / "a", options, Silent())
+    train(category, tmp_path / "b", replace(options, seed=1), Silent())
+    a, b = tensors(tmp_path / "a"), tensors(tmp_path / "b")
+    assert not torch.equal(a["student.up1.0.conv1.weight"], b["student.up1.0.conv1.weight"])
+
+
+def test_a_snapshot_of_another_run_is_refused_unless_told_to_start_over(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(category, tmp_path / "m", options, Silent(("distill", 1, 1)))
+    with pytest.raises(ArtefactMismatchError, match=r"another seed \(0, now 5\).*--fresh"):
+        train(category, tmp_path / "m", replace(options, seed=5), Silent())
+    train(category, tmp_path / "m", replace(options, seed=5, fresh=True), Silent())
+    assert ModelCard.read(tmp_path / "m/card.json").seed == 5
+
+
+def test_without_amplification_only_the_student_learns(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    card = train(category, tmp_path / "rd", replace(options, amplify=False, hard_patches=0), Silent())
+    assert not card.amplify
+    assert not any(key.startswith("amplifiers") for key in tensors(tmp_path / "rd"))
+    assert [set(row) for row in history(tmp_path / "rd")] == [{"distill"}] * 3
+
+
+def test_a_cache_that_does_not_fit_gives_the_same_model(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    train(category, tmp_path / "cached", options, Silent())
+    train(category, tmp_path / "computed", replace(options, cache_mb=0), Silent())
+    cached, computed = (history(tmp_path / name) for name in ("cached", "computed"))
+    # Batches of another size round differently, and Adam enlarges that: the first epoch still shows the same features.
+    assert cached[:2] == computed[:2]
+    assert cached[2]["distill"] == pytest.approx(computed[2]["distill"], rel=0.01)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_snapshot(
+    category: Category, options: TrainingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy, calls = DistillStep.__call__, []
+
+    def broken(self: DistillStep, rows: torch.Tensor, generator: torch.Generator) -> Any:
+        calls.append(rows)
+        losses = healthy(self, rows, generator)
+        return {"distill": losses["distill"] * float("nan")} if len(calls) == 4 else losses
+
+    monkeypatch.setattr(DistillStep, "__call__", broken)
+    with pytest.raises(TrainingError, match=r"distill loss is nan in batch 2 of epoch 2.*--lr"):
+        train(category, tmp_path / "m", options, Silent())
+    assert (tmp_path / "m/snapshot.safetensors").is_file()
+    assert not (tmp_path / "m/model.safetensors").exists()
+
+
+def test_training_never_opens_a_test_picture_beyond_the_check(
+    category: Category, options: TrainingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aand_edge.training import pictures
+
+    opened: list[Path] = []
+    read = pictures.read_picture
+    monkeypatch.setattr(pictures, "read_picture", lambda path: (opened.append(path), read(path))[1])
+    test = category.root / "test/scratch/000.png"
+    test.parent.mkdir(parents=True)
+    cv2.imwrite(str(test), np.zeros((64, 64, 3), np.uint8))
+    train(replace(category, test=(Sample(test, "scratch"),)), tmp_path / "m", options, Silent())
+    assert opened
+    assert test not in opened
+
+
+def test_too_few_pictures_are_refused_before_anything_is_loaded(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="3 training pictures; at least 8"):
+        train(replace(category, train=category.train[:3]), tmp_path / "m", options, Silent())
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_changed_byte_in_the_model_is_found(category: Category, options: TrainingOptions, tmp_path: Path) -> None:
+    train(category, tmp_path / "m", options, Silent())
+    path = tmp_path / "m/model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArtefactMismatchError, match="SHA-256"):
+        load_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "held"), [(320, 0.1, 32), (31, 0.1, 4), (12, 0.1, 3), (8, 0.1, 2), (8, 0.9, 7)]
+)
+def test_the_hold_out_keeps_a_few_pictures_even_of_a_small_set(count: int, share: float, held: int) -> None:
+    samples = [Sample(Path(f"{number}.png"), "good") for number in range(count)]
+    kept, held_out = split_holdout(samples, share, seed=0)
+    assert len(held_out) == held
+    assert sorted(kept + held_out, key=lambda s: int(s.path.stem)) == samples
+    assert split_holdout(samples, share, seed=0) == (kept, held_out)
+    assert split_holdout(samples, share, seed=1) != (kept, held_out)
+
+
+def test_the_papers_schedule_steps_twice() -> None:
+    factors = [Recipe().factor(epoch / 100) for epoch in (0, 79, 80, 89, 90, 99)]
+    assert factors == [1, 1, 0.2, 0.2, 0.04, 0.04]
+
+
+def test_a_cosine_schedule_warms_up_and_ends_at_zero() -> None:
+    recipe = Recipe(schedule="cosine")
+    assert recipe.factor(0) < 0.05
+    assert recipe.factor(0.05) == 1
+    assert recipe.factor(1) == pytest.approx(0)
+
+
+def test_presets_are_changed_by_what_is_given_alone() -> None:
+    assert find_recipe("paper", batch=None, epochs_distill=7) == Recipe(epochs_distill=7)
+    with pytest.raises(UsageError, match="paper, short"):
+        find_recipe("fast")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch": 1}, {"epochs_distill": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}]
+)
+def test_a_recipe_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        find_recipe("paper", **wrong)
+
+
+def test_a_last_single_picture_joins_the_batch_before_it() -> None:
+    sizes = [len(rows) for rows in loop.batches(17, 4, torch.Generator().manual_seed(0))]
+    assert sizes == [4, 4, 4, 5]

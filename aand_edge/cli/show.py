@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 Tick = Callable[[int, int], None]  # done, of how many
@@ -47,7 +47,7 @@ def _bars() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -99,3 +99,17 @@ class TrainingBars:
         if stage not in self.tasks:
             self.tasks[stage] = self.bars.add_task(self.NAMES[stage], total=None, note="")
         return self.tasks[stage]
+
+
+@contextmanager
+def staging() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on stderr for work in several stages, one bar each."""
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tick(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=None, note="")
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield tick

@@ -61,3 +61,8 @@ def rebuild_hint(manifest: EngineManifest) -> str:
         f"Build it here: `aand-edge build {manifest.model} --precision {manifest.precision} "
         f"--backend {manifest.backend}`."
     )
+
+
+def open_runner(path: Path) -> Runner:
+    """The runner of `load_engine` alone."""
+    return load_engine(path)[1]

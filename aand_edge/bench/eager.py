@@ -1,0 +1,60 @@
+"""The PyTorch model as training left it, run eagerly: the yardstick that an engine must beat."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from aand_edge.bench.contender import Contender
+from aand_edge.engines.base import Frames, Outputs, check_frames
+from aand_edge.errors import UsageError
+from aand_edge.training.checkpoint import load_model
+
+
+def eager_contender(folder: Path) -> Contender:
+    """The model in `folder`, float32, channels last, on the CPU, judged by the threshold on its card."""
+    _, card = load_model(folder)
+    if card.threshold is None:
+        raise UsageError(f"The model {card.name} has no threshold", "Train it again.")
+    return Contender(
+        name=f"{card.name}.torch-eager",
+        backend="torch eager",
+        precision="fp32",
+        frame=(card.size, card.size),
+        colour="RGB",
+        threshold=card.threshold,
+        load=partial(EagerRunner, folder),
+        deployable=False,
+    )
+
+
+class EagerRunner:
+    """A `base.Runner` over the trained module."""
+
+    def __init__(self, folder: Path) -> None:
+        model, card = load_model(folder)
+        self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._shape = (1, card.size, card.size, 3)
+
+    @torch.inference_mode()
+    def infer(self, frames: Frames) -> Outputs:
+        """frames: uint8 (1, S, S, 3), RGB."""
+        check_frames(frames, self._shape)
+        picture = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+        anomaly_map, score = self._model(picture)
+        return Outputs(anomaly_map.numpy(), score.numpy())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> EagerRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,82 @@
+"""`aand-edge build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aand_edge.cli.options import Backend, FalseRejects, Frame, Json, Model, Precision, Roi
+
+if TYPE_CHECKING:
+    from aand_edge.artifacts import EngineManifest, Precision as PrecisionName
+
+
+def command(
+    model: Model = None,
+    precision: Precision = None,
+    backend: Backend = None,
+    frame: Frame = None,
+    roi: Roi = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the engine; 0: the backend's choice.")] = None,
+    false_rejects: FalseRejects = None,
+    reuse: Annotated[bool, typer.Option("--reuse", help="Keep an engine that the same build made here.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
+    from aand_edge.cli.show import answer, say, ticking
+    from aand_edge.cli.workplace import find_graph
+    from aand_edge.config import Workspace
+    from aand_edge.engines.base import BuildOptions
+    from aand_edge.engines.build import BuildRequest, build_engine
+
+    workspace = Workspace.open()
+    settings = workspace.settings
+    asked = checked_precision(precision or settings.build.precision)
+    graph, holdout = find_graph(workspace, model, asked, frame, roi)
+    request = BuildRequest(
+        graph=graph,
+        holdout=holdout,
+        folder=workspace.engines,
+        options=BuildOptions(asked, settings.build.threads if threads is None else threads),
+        backend=backend or settings.build.backend,
+        false_rejects=settings.threshold.false_rejects if false_rejects is None else false_rejects,
+        reuse=reuse,
+    )
+    with ticking("accept") as tick:
+        path, manifest = build_engine(request, tick)
+    if manifest.precision_note:
+        say(f"note: {manifest.precision_note}")
+    answer({"manifest": str(path), **manifest.model_dump(mode="json")}, as_json, _table(path, manifest))
+
+
+def checked_precision(name: str) -> PrecisionName:
+    """The precision of that name. Raises UsageError where it cannot be built."""
+    from aand_edge.errors import UsageError
+
+    if name == "fp32":
+        return "fp32"
+    if name == "fp16":
+        return "fp16"
+    raise UsageError(f"There is no precision '{name}'", "Choose fp32 or fp16.")
+
+
+def _table(path: Path, manifest: EngineManifest) -> object:
+    from aand_edge.cli.show import facts
+
+    acceptance, threshold = manifest.acceptance, manifest.threshold
+    rows = [
+        ("engine", path.parent / manifest.engine),
+        ("runs in", ", ".join(f"{kind}: {count} layers" for kind, count in manifest.executed.items())),
+        ("note", manifest.precision_note),
+        ("device", manifest.device.get("device")),
+        (
+            f"accepted on {acceptance.pictures} pictures",
+            f"scores differ from the model's by {acceptance.score_error_mean:.1e} on average, "
+            f"{acceptance.score_error_max:.1e} at most; their own spread is {acceptance.score_spread:.2g}",
+        ),
+        ("threshold", f"{threshold.value:.4f}: rejects at most {100 * (threshold.promised_false_rejects or 0):.1f} % of good parts"),
+        ("", threshold.note),
+    ]
+    return facts(manifest.name, [row for row in rows if row[1]])

@@ -1,0 +1,35 @@
+"""`aand-edge init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aand_edge.cli.options import Json
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Of the workspace.")] = Path(),
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of pictures to write into the file.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Render a sample set of machined parts to start with.")] = False,
+    backbone: Annotated[str | None, typer.Option(help="To write into the file.")] = None,
+    preset: Annotated[str | None, typer.Option(help="To write into the file: paper or short.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the rendered sample set.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Start a workspace: a commented aand-edge.toml, and with --sample a rendered data set to try everything on."""
+    from aand_edge.cli.show import answer
+    from aand_edge.config import write_template
+    from aand_edge.errors import UsageError
+
+    if sample and data is not None:
+        raise UsageError("--sample renders its own pictures", "Give either --sample or --data.")
+    root = Path("data/sample") if sample else data.resolve() if data else None
+    path = write_template(folder, root, backbone, preset)
+    if sample:
+        from aand_edge.data.sample import write_sample_set
+
+        write_sample_set(folder / "data" / "sample", seed=seed)
+    answer({"workspace": str(folder), "file": str(path), "data": str(root) if root else None}, as_json, f"Wrote {path}")

@@ -1,0 +1,90 @@
+"""From an engine's raw answer to what is said of a part: pass or reject, and where the defect is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aand_edge.artifacts import Threshold
+from aand_edge.engines.base import Outputs
+
+HEAT = cv2.COLORMAP_INFERNO
+ONSET = 0.6  # share of the threshold at which heat begins to show: a good part looks clean
+OPACITY = 0.65
+
+
+@dataclass(frozen=True)
+class Region:
+    """A defect's bounding box and area, in pixels of the camera's frame."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    area: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one frame; regions are ordered by area, the largest first."""
+
+    score: float
+    threshold: float
+    rejected: bool
+    regions: tuple[Region, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> list[Verdict]:
+    """A verdict for each picture of a batch.
+
+    frame   height and width of the camera's frame, which regions are told in
+    """
+    rejected = threshold.rejects(outputs.score)
+    return [
+        Verdict(
+            float(score), threshold.value, bool(reject), defect_regions(anomaly_map, threshold.value, frame) if reject else ()
+        )
+        for anomaly_map, score, reject in zip(outputs.anomaly_map, outputs.score, rejected, strict=True)
+    ]
+
+
+def defect_regions(anomaly_map: NDArray[np.float32], threshold: float, frame: tuple[int, int]) -> tuple[Region, ...]:
+    """8-connected regions of a map (S, S) above the threshold.
+
+    The score is the map's maximum, so the picture's threshold is the map's: a rejected part has at least one region.
+    """
+    above = (anomaly_map > threshold).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    down, across = frame[0] / anomaly_map.shape[0], frame[1] / anomaly_map.shape[1]
+    regions = [
+        Region(
+            x=int(left * across),
+            y=int(top * down),
+            width=max(1, round(width * across)),
+            height=max(1, round(height * down)),
+            area=float(area * down * across),
+        )
+        for left, top, width, height, area in stats[1:count]
+    ]
+    return tuple(sorted(regions, key=lambda region: -region.area))
+
+
+def overlay(picture: NDArray[np.uint8], anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
+    """A picture (H, W, 3), BGR, with heat where the map nears the threshold, and the regions above it outlined."""
+    height, width = picture.shape[:2]
+    heat = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
+    share = np.clip((heat / max(threshold, 1e-9) - ONSET) / (2 - ONSET), 0, 1)
+    colours = cv2.applyColorMap((255 * share).astype(np.uint8), HEAT)
+    opacity = (OPACITY * np.clip(4 * share, 0, 1))[:, :, None]
+    blended = (picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+    outlines, _ = cv2.findContours((heat > threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    drawn: NDArray[np.uint8] = cv2.drawContours(blended, outlines, -1, (80, 220, 80), max(1, height // 256))
+    return drawn

@@ -30,9 +30,9 @@ def to_html(report: BenchReport) -> str:
         created=escape(report.created.replace("T", " ").replace("+00:00", " UTC")),
         verdict=_verdict(report, chosen),
         remarks=_list(report.remarks(), "remarks"),
-        table=_table(report),
+        speed=_table(report.tables()["Speed and memory"], chosen),
         latency=latency_plot(report.rows, report.budget_ms),
-        scores=_scores(report),
+        accuracy=_accuracy(report, chosen),
         gallery=_gallery(chosen) if chosen else "",
         machine=escape(device_line(report.device)),
         protocol="".join(f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in report.protocol.items()),
@@ -41,7 +41,7 @@ def to_html(report: BenchReport) -> str:
 
 def _verdict(report: BenchReport, chosen: EngineRow | None) -> str:
     if chosen is None or report.recommended is None:
-        return '<section class="verdict"><h2>No engine to recommend</h2><p>Only a yardstick was measured.</p></section>'
+        return f'<section class="verdict"><h2>No engine to use</h2><p>{escape(report.verdict())}</p></section>'
     kept = chosen.keeps(report.budget_ms)
     tiles = "".join(
         f'<div class="tile{" warn" if warn else ""}"><b>{value}</b><span>{escape(label)}</span></div>'
@@ -80,25 +80,26 @@ def _list(items: Sequence[str], name: str) -> str:
     return f'<ul class="{name}">{lines}</ul>' if items else ""
 
 
-def _table(report: BenchReport) -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in report.columns())
-    chosen = report.recommended.engine if report.recommended else None
+def _table(lines: Sequence[Sequence[str]], chosen: EngineRow | None) -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in lines[0])
     body = "".join(
-        f"<tr{' class=best' if row.name == chosen else ''}>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in report.cells(row))
+        f"<tr{' class=best' if chosen and cells[0] == chosen.name else ''}>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         + "</tr>"
-        for row in report.rows
+        for cells in lines[1:]
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _scores(report: BenchReport) -> str:
-    plots = [score_plot(row) for row in report.rows if row.accuracy.judgements]
-    if not plots:
+def _accuracy(report: BenchReport, chosen: EngineRow | None) -> str:
+    lines = report.tables().get("Accuracy")
+    if lines is None:
         return ""
-    figures = "".join(f"<figure>{plot}</figure>" for plot in plots)
+    figures = "".join(f"<figure>{score_plot(row)}</figure>" for row in report.rows)
+    counts = f"{report.pictures.good} good test pictures and {report.pictures.anomalous} with a defect"
     return (
-        "<section><h2>Scores</h2><p>Each picture gets one score. Whatever lies right of the dashed line is rejected; "
+        f"<section><h2>Accuracy</h2><p>On {counts}, each engine at its own threshold.</p>{_table(lines, chosen)}"
+        "<h3>Scores</h3><p>Each picture gets one score. Whatever lies right of the dashed line is rejected; "
         f"the further the two colours are apart, the surer the verdicts.</p>{figures}</section>"
     )
 

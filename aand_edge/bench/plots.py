@@ -26,6 +26,7 @@ PAGE_COLOURS = {
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "aand-edge",
+    "text.parse_math": False,  # a dollar in a name is no formula
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": FAINT,
@@ -55,7 +56,7 @@ def latency_plot(rows: Sequence[EngineRow], budget_ms: float | None) -> str:
             _mark(axis, row.latency.p50, f"P50 {row.latency.p50:.1f}", INK, "-", 1.0)
             _mark(axis, row.latency.p99, f"P99 {row.latency.p99:.1f}", DEFECT, "-", 0.76)
             if budget_ms:
-                _mark(axis, budget_ms, f"budget {budget_ms:g}", GOOD, "--", 0.52)
+                _mark(axis, budget_ms, f"budget {budget_ms:g}", GOOD, "--", 0.5)
             axis.set_title(row.name, loc="left", fontsize=10, color=INK, pad=10)
             if wide:
                 _log_axis(axis, bins)
@@ -78,7 +79,7 @@ def score_plot(row: EngineRow) -> str:
         axes[0].set_title(row.name, loc="left", fontsize=10, color=INK, pad=10)
         axes[0].set_xlabel("anomaly score")
         axes[0].set_ylabel("pictures")
-        axes[0].legend(loc="center right", labelcolor=INK)
+        axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, labelcolor=INK)
 
     return _svg(draw, 1, f"Scores of {row.name}", height=2.6)
 
@@ -111,7 +112,7 @@ def _mark(axis: Any, value: float, label: str, colour: str, line: str, height: f
 
 def _log_axis(axis: Any, bins: NDArray[np.floating[Any]]) -> None:
     axis.set_xscale("log")
-    steps = [step * 10.0**power for power in range(-3, 6) for step in (1, 2, 5)]
+    steps = [step * 10.0**power for power in range(-3, 6) for step in (1, 2, 3, 5, 7)]
     ticks = [tick for tick in steps if bins[0] <= tick <= bins[-1]]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()

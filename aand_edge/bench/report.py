@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from aand_edge.artifacts import Threshold
 from aand_edge.bench.accuracy import Accuracy
@@ -56,6 +57,10 @@ class EngineRow:
     def figures(self) -> dict[str, float | None]:
         return self.accuracy.metrics.to_dict()
 
+    def compared(self) -> bool:
+        """Whether any figure could be compared with the reference's."""
+        return any(drop is not None for drop in (self.drop or {}).values())
+
     def worst_drop(self) -> float:
         """The largest loss of any figure against the reference; 0 where nothing can be compared."""
         return max((drop for drop in (self.drop or {}).values() if drop is not None), default=0.0)
@@ -103,6 +108,8 @@ class Pictures:
 
     def undefined(self) -> tuple[str, ...]:
         """One sentence for each figure that these pictures cannot define."""
+        if not self.good + self.anomalous:
+            return ("No test pictures: speed and memory alone were measured, on a training picture.",)
         if not self.anomalous:
             return ("No anomalies in the test split: AUROC, AUPRO, F1 and missed defects are left out.",)
         if not self.good:
@@ -146,64 +153,66 @@ class BenchReport:
             "created": self.created,
         }
 
-    def columns(self) -> list[str]:
-        """Headings of the table; a figure that no engine has is no column."""
-        figures = [FIGURE_NAMES[key] for key in self.defined()]
-        return ["engine", "precision", "fps", "p50 ms", "p95 ms", "p99 ms", "max ms", "memory MiB", *figures] + [
-            heading
-            for heading, shown in (
-                ("worst drop", self.reference is not None and bool(figures)),
-                ("flips", self.reference is not None),
-                ("false rejects", bool(self.pictures.good)),
-                ("missed", bool(self.pictures.anomalous)),
-            )
-            if shown
-        ]
+    def tables(self) -> dict[str, list[list[str]]]:
+        """Title → lines of cells, the headings first. What the test split leaves undefined is no column."""
+        tables = {"Speed and memory": self._speed()}
+        if self.pictures.good + self.pictures.anomalous:
+            tables["Accuracy"] = self._accuracy()
+        return tables
 
-    def defined(self) -> list[str]:
-        """Keys of the figures that the test split defines."""
-        return [key for key in FIGURES if any(row.figures()[key] is not None for row in self.rows)]
-
-    def cells(self, row: EngineRow) -> list[str]:
-        """An engine's cells, one for each of `columns`."""
-        latency, compared = row.latency, row.name != self.reference
-        cells = {
-            "engine": row.name,
-            "precision": row.precision,
-            "fps": f"{latency.fps:.1f}",
-            **{f"{key} ms": f"{getattr(latency, key):.1f}" for key in ("p50", "p95", "p99", "max")},
-            "memory MiB": "–" if row.memory.mebibytes is None else f"{row.memory.mebibytes:.0f}",
-            **{FIGURE_NAMES[key]: _figure(value) for key, value in row.figures().items()},
-            "worst drop": f"{row.worst_drop():.4f}" if compared else "reference",
-            "flips": "–" if row.flips is None or not compared else str(row.flips),
-            "false rejects": f"{row.accuracy.false_rejects} of {self.pictures.good}",
-            "missed": f"{row.accuracy.missed} of {self.pictures.anomalous}",
+    def _speed(self) -> list[list[str]]:
+        columns: dict[str, list[str]] = {
+            "engine": [row.name for row in self.rows],
+            "precision": [row.precision for row in self.rows],
+            "fps": [f"{row.latency.fps:.1f}" for row in self.rows],
         }
-        return [cells[heading] for heading in self.columns()]
+        for key in ("p50", "p95", "p99", "max"):
+            columns[f"{key} ms"] = [f"{getattr(row.latency, key):.1f}" for row in self.rows]
+        columns["decode ms"] = [_number(row.accuracy.decode_ms, 1) for row in self.rows]
+        columns["resize ms"] = [_number(row.accuracy.resize_ms, 1) for row in self.rows]
+        columns["memory MiB"] = [_number(row.memory.mebibytes, 0) for row in self.rows]
+        return _lines(columns)
+
+    def _accuracy(self) -> list[list[str]]:
+        columns = {"engine": [row.name for row in self.rows]}
+        for key, name in FIGURE_NAMES.items():
+            if any(row.figures()[key] is not None for row in self.rows):
+                columns[name] = [_number(row.figures()[key], 4) for row in self.rows]
+        if self.reference is not None and len(self.rows) > 1:
+            columns["worst drop"] = [self._compared(row, f"{row.worst_drop():.4f}") for row in self.rows]
+            columns["flips"] = [self._compared(row, str(row.flips)) for row in self.rows]
+        columns["threshold"] = [f"{row.threshold.value:.4g}" for row in self.rows]
+        if self.pictures.good:
+            columns["false rejects"] = [f"{row.accuracy.false_rejects} of {self.pictures.good}" for row in self.rows]
+        if self.pictures.anomalous:
+            columns["missed"] = [f"{row.accuracy.missed} of {self.pictures.anomalous}" for row in self.rows]
+        return _lines(columns)
+
+    def _compared(self, row: EngineRow, text: str) -> str:
+        return "reference" if row.name == self.reference else text
 
     def table(self) -> Table:
-        """The rows as a table for the terminal, the recommended engine in bold."""
-        table = Table(title=f"bench · {self.category}", caption=self.verdict(), caption_justify="left")
-        for index, heading in enumerate(self.columns()):
-            table.add_column(heading, justify="right" if index > 1 else "left", no_wrap=index == 0)
-        for row in self.rows:
-            best = self.recommended is not None and row.name == self.recommended.engine
-            table.add_row(*self.cells(row), style="bold" if best else None)
-        return table
+        """The tables for the terminal, one above the other, the recommended engine in bold, and the remarks."""
+        chosen = self.recommended.engine if self.recommended else None
+        page = Table.grid()
+        for title, lines in self.tables().items():
+            page.add_row(_terminal_table(title, lines, chosen))
+        for remark in self.remarks():
+            page.add_row(Text(remark))
+        return page
 
     def verdict(self) -> str:
         """The recommendation in one sentence, and whether the budget is kept."""
         if self.recommended is None:
-            return "No engine was measured."
+            return "Only a yardstick was measured."
         return f"Use {self.recommended.engine}: {self.recommended.reason}."
 
     def to_markdown(self) -> str:
-        columns = self.columns()
         lines = [f"# Bench: {self.category}", "", f"**{self.verdict()}**", ""]
-        lines += [_line(columns), _line(["---", "---"] + ["---:"] * (len(columns) - 2))]
-        lines += [_line(self.cells(row)) for row in self.rows]
-        lines += ["", f"Machine: {device_line(self.device)}", ""]
-        lines += [f"- {text}" for text in self.remarks()]
+        for title, table in self.tables().items():
+            lines += [f"## {title}", "", _line(table[0]), _line(["---"] + ["---:"] * (len(table[0]) - 1))]
+            lines += [*(_line(cells) for cells in table[1:]), ""]
+        lines += [*(f"- {remark}" for remark in self.remarks()), f"- machine: {device_line(self.device)}"]
         lines += [f"- {key}: {text}" for key, text in self.protocol.items()]
         return "\n".join([*lines, "", f"Measured {self.created}.", ""])
 
@@ -234,22 +243,38 @@ def recommend(rows: Sequence[EngineRow], reference: str | None, budget_ms: float
 def _reason(best: EngineRow, candidates: Sequence[EngineRow], reference: str | None, budget_ms: float | None) -> str:
     if len(candidates) == 1:
         reason = "the only engine measured"
+    elif not any(row.compared() for row in candidates):
+        reason = "no other engine is clearly faster, and their accuracy could not be compared"
     elif best.name == reference:
         reason = "the reference itself, and no other engine is clearly faster without losing accuracy"
-    elif reference is None:
-        reason = f"the fastest of {len(candidates)} engines; there is no fp32 engine to compare its accuracy with"
     elif best.worst_drop() <= TOLERATED_DROP:
         reason = f"the fastest of {len(candidates)} engines that lose at most {TOLERATED_DROP:g} of any figure"
     else:
         reason = f"every engine loses more than {TOLERATED_DROP:g} of some figure, this one least"
     if budget_ms is None:
         return reason
-    relation = "keeps" if best.keeps(budget_ms) else "misses"
-    return f"{reason}; it {relation} the budget of {budget_ms:g} ms (P99 {best.latency.p99:.1f} ms)"
+    budget = f"the budget of {budget_ms:g} ms (P99 {best.latency.p99:.1f} ms)"
+    if not best.keeps(budget_ms):
+        return f"{reason}; it misses {budget}"
+    return f"{reason}; it keeps {budget}" if len(candidates) == 1 else f"{reason}, among those that keep {budget}"
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _lines(columns: Mapping[str, list[str]]) -> list[list[str]]:
+    """The headings, then one line of cells a row."""
+    return [list(columns), *(list(cells) for cells in zip(*columns.values(), strict=True))]
+
+
+def _terminal_table(title: str, lines: Sequence[Sequence[str]], chosen: str | None) -> Table:
+    table = Table(title=title, title_justify="left")
+    for index, heading in enumerate(lines[0]):
+        table.add_column(heading, justify="right" if index else "left")
+    for cells in lines[1:]:
+        table.add_row(*cells, style="bold" if cells[0] == chosen else None)
+    return table
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,0 +1,153 @@
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from aand_edge.artifacts import Threshold
+from aand_edge.bench.contender import Contender
+from aand_edge.bench.run import first_batch, reference_of, run_bench
+from aand_edge.data.layouts import Category
+from aand_edge.errors import DataError, LatencyBudgetError, UsageError
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def eager(runner):
+    threshold = Threshold(value=0.5, rule="conformal")
+    return Contender("part.torch", "torch", "fp32", (16, 16), "BGR", threshold, runner, deployable=False)
+
+
+def test_the_json_keeps_the_contract(category, bench, tmp_path):
+    report = bench(category, tmp_path / "out", engines=2)
+    stored = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert stored == json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert {"engines", "reference", "device", "protocol"} <= set(stored)
+    for engine in stored["engines"]:
+        assert {
+            "name", "backend", "precision", "executed", "note", "fps", "latency_ms", "decode_ms", "resize_ms",
+            "memory_mb", "image_auroc", "pixel_auroc", "aupro", "f1_max", "drop", "flips", "threshold",
+            "false_rejects", "missed",
+        } <= set(engine)  # fmt: skip
+        assert {"p50", "p95", "p99", "max"} <= set(engine["latency_ms"])
+        assert {"image_auroc", "pixel_auroc", "aupro"} <= set(engine["drop"])
+    assert stored["reference"] == "part.openvino.fp32"
+    assert stored["engines"][1]["flips"] == 0
+    assert stored["pictures"] == {"good": 3, "anomalous": 3, "unmasked": 1}
+
+
+def test_every_file_of_the_report_is_written(category, bench, tmp_path):
+    bench(category, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "pictures.csv", "report.html", "report.json", "report.md"
+    ]  # fmt: skip
+    lines = list(csv.DictReader((tmp_path / "out" / "pictures.csv").read_text().splitlines()))
+    assert len(lines) == 6
+    assert [line["verdict"] for line in lines] == ["pass", "pass", "reject", "reject", "pass", "reject"]
+
+
+def test_flips_are_decisions_at_each_ones_own_threshold(category, bench, manifest, runner, tmp_path):
+    engines = [
+        (manifest(), runner),
+        (manifest("shifted", "fp16", threshold=0.8), lambda: runner(offset=0.3)),  # the same ranking, moved
+        (manifest("strict", "fp16", threshold=0.3), runner),  # rejects the scratch at 100 as well
+    ]
+    report = run_bench(engines, category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert [row.flips for row in report.rows] == [0, 0, 1]
+    assert report.row("shifted").drop == pytest.approx(dict.fromkeys(report.rows[0].figures(), 0.0), abs=1e-3)
+
+
+def test_a_drop_is_the_references_figure_minus_the_engines(category, manifest, runner, tmp_path):
+    class Blind(runner):
+        def infer(self, frames):
+            return super().infer(frames * 0)
+
+    engines = [(manifest("blind", "fp16"), Blind), (manifest(), runner)]
+    report = run_bench(engines, category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert report.row("blind").drop["image_auroc"] == pytest.approx(8 / 9 - 0.5)
+    assert report.recommended.engine == "part.openvino.fp32"
+
+
+def test_a_missed_budget_is_an_error_after_the_report_is_written(category, manifest, runner, tmp_path):
+    engines = [(manifest(), lambda: runner(seconds=0.004))]
+    with pytest.raises(LatencyBudgetError, match="the budget is 2 ms") as caught:
+        run_bench(engines, category, repeats=5, warmup=0, budget_ms=2, out=tmp_path)
+    assert "report.html" in caught.value.hint
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert stored["budget_ms"] == 2
+    assert "misses the budget" in stored["recommended"]["reason"]
+
+
+def test_a_kept_budget_is_no_error(category, bench, tmp_path):
+    report = bench(category, tmp_path, budget_ms=60_000)
+    assert "keeps the budget of 60000 ms" in report.recommended.reason
+
+
+def test_an_engine_within_the_budget_is_preferred(category, manifest, runner, tmp_path):
+    engines = [(manifest(), lambda: runner(seconds=0.03)), (manifest("fast", "fp16"), runner)]
+    report = run_bench(engines, category, repeats=3, warmup=0, budget_ms=25, out=tmp_path)
+    assert report.recommended.engine == "fast"
+
+
+def test_the_yardstick_is_measured_but_never_recommended(category, bench, manifest, runner, tmp_path):
+    engines = [(manifest(), lambda: runner(seconds=0.003))]
+    report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path, eager=eager(runner))
+    assert [row.name for row in report.rows] == ["part.openvino.fp32", "part.torch"]
+    assert report.recommended.engine == "part.openvino.fp32"
+
+
+def test_runners_are_closed_whatever_happens(category, manifest, runner, tmp_path):
+    good, broken = runner(), runner(offset=float("nan"))
+    engines = [(manifest("a"), lambda: good), (manifest("b"), lambda: broken)]
+    with pytest.raises(DataError):
+        run_bench(engines, category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert good.closed
+    assert broken.closed
+
+
+def test_a_split_without_anomalies_leaves_the_figures_out(category, bench, tmp_path):
+    goods = replace(category, test=tuple(sample for sample in category.test if not sample.anomalous))
+    report = bench(goods, tmp_path, engines=2)
+    row = report.to_dict()["engines"][0]
+    assert [row[key] for key in ("image_auroc", "pixel_auroc", "aupro", "f1_max", "missed")] == [None] * 5
+    assert row["false_rejects"] == 1
+    assert "No anomalies" in report.to_dict()["undefined"][0]
+    markdown = (tmp_path / "report.md").read_text()
+    assert "AUPRO |" not in markdown
+
+
+def test_a_category_without_test_pictures_is_timed_on_training_pictures(category, bench, tmp_path):
+    report = bench(replace(category, test=()), tmp_path, engines=2)
+    assert report.rows[0].latency.p50 > 0
+    assert report.rows[0].flips is None
+    assert list(report.tables()) == ["Speed and memory"]
+    assert "their accuracy could not be compared" in report.recommended.reason
+    assert "No test pictures" in (tmp_path / "report.md").read_text()
+
+
+def test_no_picture_at_all_is_an_error(contender, tmp_path):
+    with pytest.raises(DataError, match="no picture"):
+        first_batch(Category("part", "folder", tmp_path, (), ()), contender())
+
+
+def test_no_engine_and_one_name_twice_are_refused(category, manifest, runner, tmp_path):
+    with pytest.raises(UsageError, match="no engine"):
+        run_bench([], category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    with pytest.raises(UsageError, match=r"part\.openvino\.fp32"):
+        run_bench([(manifest(), runner)] * 2, category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert not list(tmp_path.glob("report*"))
+
+
+def test_the_reference_is_openvinos_fp32_then_any_then_the_yardstick_then_none(contender, runner):
+    openvino, ort = contender(), contender(name="ort", backend="onnxruntime")
+    half, torch = contender(name="half", precision="fp16"), eager(runner)
+    assert reference_of([half, torch, ort, openvino]) == "part.openvino.fp32"
+    assert reference_of([half, torch, ort]) == "ort"
+    assert reference_of([half, torch]) == "part.torch"
+    assert reference_of([half]) is None
+
+
+def test_progress_names_each_stage(category, bench, tmp_path):
+    seen = []
+    bench(category, tmp_path, progress=lambda stage, done, total: seen.append(stage))
+    assert set(seen) == {"memory", "latency", "part.openvino.fp32"}

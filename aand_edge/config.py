@@ -1,8 +1,8 @@
 """The workspace: a folder with `aand-edge.toml`, `models/`, `engines/` and `benchmarks/`.
 
-    [data]       which pictures          [build]      precision and backend of engines
-    [model]      which network           [bench]      how long and how hard to measure
-    [train]      how it learns           [threshold]  how many good parts may be rejected
+[data]       which pictures          [build]      precision and backend of engines
+[model]      which network           [bench]      how long and how hard to measure
+[train]      how it learns           [threshold]  how many good parts may be rejected
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ def _read(path: Path) -> Settings:
         raise UsageError(f"{path}: {key}: {first['msg']}", "Mend that line.") from None
 
 
-def write_template(folder: Path, data: Path | None = None, backbone: str | None = None, preset: str | None = None) -> Path:
+def write_template(
+    folder: Path, data: Path | None = None, backbone: str | None = None, preset: str | None = None
+) -> Path:
     """Write a commented workspace file. Raises UsageError where there is one already."""
     path = folder / FILE
     if path.exists():

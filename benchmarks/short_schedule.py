@@ -50,12 +50,23 @@ def run_one(options: argparse.Namespace, method: str, seed: int, threads: int) -
 
 def table(rows: list[dict[str, Any]], title: str, device: str) -> str:
     """The rows and each method's mean as Markdown."""
-    lines = [f"# {title}", "", device, "", "| | seed | image AUROC | pixel AUROC | AUPRO | training, s |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"# {title}",
+        "",
+        device,
+        "",
+        "| | seed | image AUROC | pixel AUROC | AUPRO | training, s |",
+        "|---|---|---|---|---|---|",
+    ]
     for method in METHODS:
         mine = [row for row in rows if row["method"] == method]
         for row in mine:
             seconds = sum(row["seconds"].values())
-            lines.append(f"| {method} | {row['seed']} | " + " | ".join(f"{row[key]:.3f}" for key in FIGURES[:3]) + f" | {seconds:.0f} |")
+            lines.append(
+                f"| {method} | {row['seed']} | "
+                + " | ".join(f"{row[key]:.3f}" for key in FIGURES[:3])
+                + f" | {seconds:.0f} |"
+            )
         means = " | ".join(f"**{mean(row[key] for row in mine):.3f}**" for key in FIGURES[:3])
         lines.append(f"| **{method}** | mean | {means} | {mean(sum(row['seconds'].values()) for row in mine):.0f} |")
     return "\n".join(lines) + "\n"
@@ -90,7 +101,11 @@ def main() -> None:
 def cpu_name() -> str:
     """The processor's name where the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.is_file() else []
+    names = (
+        [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        if cpuinfo.is_file()
+        else []
+    )
     return names[0] if names else platform.processor()
 
 

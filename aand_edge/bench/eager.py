@@ -37,7 +37,7 @@ class EagerRunner:
 
     def __init__(self, folder: Path) -> None:
         model, card = load_model(folder)
-        self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = model.to(memory_format=torch.channels_last)
         self._shape = (1, card.size, card.size, 3)
 
     @torch.inference_mode()

@@ -42,7 +42,9 @@ def command(
     models = sorted({manifest.model for manifest in manifests})
     folder = workspace.models / models[0]
     if len(models) > 1 and data is None and workspace.settings.data.root is None:
-        raise UsageError(f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data.")
+        raise UsageError(
+            f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."
+        )
     parts = trained_category(workspace, folder, data, layout, category)
     yardstick = None
     if eager:

@@ -10,7 +10,10 @@ import typer
 from aand_edge.cli.options import Backend, FalseRejects, Frame, Json, Model, Precision, Roi
 
 if TYPE_CHECKING:
-    from aand_edge.artifacts import EngineManifest, Precision as PrecisionName
+    from rich.table import Table
+
+    from aand_edge.artifacts import EngineManifest
+    from aand_edge.artifacts import Precision as PrecisionName
 
 
 def command(
@@ -62,8 +65,8 @@ def checked_precision(name: str) -> PrecisionName:
     raise UsageError(f"There is no precision '{name}'", "Choose fp32 or fp16.")
 
 
-def _table(path: Path, manifest: EngineManifest) -> object:
-    from aand_edge.cli.show import facts
+def _table(path: Path, manifest: EngineManifest) -> Table:
+    from aand_edge.cli.show import facts, percent
 
     acceptance, threshold = manifest.acceptance, manifest.threshold
     rows = [
@@ -76,7 +79,10 @@ def _table(path: Path, manifest: EngineManifest) -> object:
             f"scores differ from the model's by {acceptance.score_error_mean:.1e} on average, "
             f"{acceptance.score_error_max:.1e} at most; their own spread is {acceptance.score_spread:.2g}",
         ),
-        ("threshold", f"{threshold.value:.4f}: rejects at most {100 * (threshold.promised_false_rejects or 0):.1f} % of good parts"),
+        (
+            "threshold",
+            f"{threshold.value:.4f}: rejects at most {percent(threshold.promised_false_rejects)} of good parts",
+        ),
         ("", threshold.note),
     ]
     return facts(manifest.name, [row for row in rows if row[1]])

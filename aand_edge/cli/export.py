@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,24 +15,25 @@ def command(
     precision: Precision = None,
     frame: Frame = None,
     roi: Roi = None,
-    colour: Annotated[str, typer.Option(help="Order of the frame's channels: BGR (as OpenCV gives it) or RGB.")] = "BGR",
+    colour: Annotated[
+        str, typer.Option(help="Order of the frame's channels: BGR (as OpenCV gives it) or RGB.")
+    ] = "BGR",
     batch: Annotated[int, typer.Option(help="Frames a call.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Fuse a trained model into one ONNX graph and check that it answers as PyTorch does."""
+    from aand_edge.cli.build import checked_precision
     from aand_edge.cli.show import answer, facts, ticking
     from aand_edge.cli.workplace import find_model, parse_frame, parse_roi
     from aand_edge.config import Workspace
     from aand_edge.export.export import ExportOptions, export_model
 
     workspace = Workspace.open()
-    if colour not in ("BGR", "RGB"):
-        raise UsageError(f"There is no channel order '{colour}'", "Choose BGR or RGB.")
     options = ExportOptions(
-        precision=precision or workspace.settings.build.precision,
+        precision=checked_precision(precision or workspace.settings.build.precision),
         frame=parse_frame(frame),
         roi=parse_roi(roi),
-        colour=colour,
+        colour=_checked_colour(colour),
         batch=batch,
     )
     with ticking("parity") as tick:
@@ -41,7 +42,10 @@ def command(
     rows = [
         ("graph", exported.graph),
         ("held-out pictures", exported.holdout),
-        ("input", f"uint8 {exported.facts.batch} x {exported.facts.frame[0]} x {exported.facts.frame[1]} x 3, {colour}"),
+        (
+            "input",
+            f"uint8 {exported.facts.batch} x {exported.facts.frame[0]} x {exported.facts.frame[1]} x 3, {colour}",
+        ),
         (
             "map, against PyTorch",
             f"differs by {parity.map_error_max:.1e} at most; {parity.tolerance:g} is allowed, "
@@ -51,3 +55,11 @@ def command(
     ]
     reply = {"graph": str(exported.graph), "holdout": str(exported.holdout), "parity": parity.to_dict()}
     answer(reply, as_json, facts(f"{exported.facts.name} {exported.facts.precision}", rows))
+
+
+def _checked_colour(name: str) -> Literal["BGR", "RGB"]:
+    if name == "BGR":
+        return "BGR"
+    if name == "RGB":
+        return "RGB"
+    raise UsageError(f"There is no channel order '{name}'", "Choose BGR or RGB.")

@@ -13,7 +13,9 @@ from aand_edge.cli.options import Json
 def command(
     folder: Annotated[Path, typer.Argument(help="Of the workspace.")] = Path(),
     data: Annotated[Path | None, typer.Option("--data", help="Folder of pictures to write into the file.")] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Render a sample set of machined parts to start with.")] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Render a sample set of machined parts to start with.")
+    ] = False,
     backbone: Annotated[str | None, typer.Option(help="To write into the file.")] = None,
     preset: Annotated[str | None, typer.Option(help="To write into the file: paper or short.")] = None,
     seed: Annotated[int, typer.Option(help="Of the rendered sample set.")] = 0,

@@ -10,8 +10,18 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+
+PAGE = 140  # columns where the answer goes to a file or a pipe
 
 Tick = Callable[[int, int], None]  # done, of how many
 
@@ -27,7 +37,7 @@ def answer(value: dict[str, Any], as_json: bool, table: Table | str | None = Non
     if as_json:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     elif table is not None:
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else PAGE).print(table)
 
 
 def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
@@ -68,10 +78,11 @@ def ticking(what: str) -> Iterator[Tick]:
         yield tick
 
 
+STAGES = {"amplify": "1 amplify", "distill": "2 distil"}
+
+
 class TrainingBars:
     """Progress of both stages: batches, time left and the losses of the last epoch. A `loop.Watcher`."""
-
-    NAMES = {"amplify": "1 amplify", "distill": "2 distil"}
 
     def __init__(self) -> None:
         self.bars = _bars()
@@ -90,14 +101,14 @@ class TrainingBars:
         note = f"epoch {epoch}/{epochs}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
         self.bars.update(self._task(stage), note=note)
         if not self.bars.console.is_terminal:
-            say(f"{self.NAMES[stage]}  {note}")
+            say(f"{STAGES[stage]}  {note}")
 
     def batch_done(self, stage: str, epoch: int, epochs: int, batch: int, batches: int) -> None:
         self.bars.update(self._task(stage), completed=epoch * batches + batch, total=epochs * batches)
 
     def _task(self, stage: str) -> TaskID:
         if stage not in self.tasks:
-            self.tasks[stage] = self.bars.add_task(self.NAMES[stage], total=None, note="")
+            self.tasks[stage] = self.bars.add_task(STAGES[stage], total=None, note="")
         return self.tasks[stage]
 
 

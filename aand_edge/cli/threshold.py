@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aand_edge.artifacts import EngineManifest, Threshold
-    from aand_edge.config import Workspace
 
 
 def command(

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from aand_edge.data.layouts import Category
 
 
-def open_category(
-    workspace: Workspace, data: Path | None, layout: str | None, category: str | None
-) -> Category:
+def open_category(workspace: Workspace, data: Path | None, layout: str | None, category: str | None) -> Category:
     """The category that the options or the workspace file name."""
     from aand_edge.data.layouts import read_category
 
@@ -28,7 +26,9 @@ def open_category(
     return read_category(root, layout or settings.layout, category or settings.category)
 
 
-def trained_category(workspace: Workspace, folder: Path, data: Path | None, layout: str | None, category: str | None) -> Category:
+def trained_category(
+    workspace: Workspace, folder: Path, data: Path | None, layout: str | None, category: str | None
+) -> Category:
     """As `open_category`; where nothing is named, the data that the model was trained on."""
     from aand_edge.artifacts import ModelCard
     from aand_edge.data.layouts import read_category

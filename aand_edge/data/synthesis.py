@@ -77,7 +77,7 @@ def anomaly_masks(foreground: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def perlin(count: int, size: int, generator: torch.Generator) -> Tensor:
-    """float32 (count, 1, size, size): Perlin noise within about [−1, 1], each picture with a grid and an angle of its own.
+    """float32 (count, 1, size, size): Perlin noise within about [−1, 1], a grid and an angle of its own each.
 
     The lattice is rotated rather than the finished picture, so that no corner is left without noise.
     """
@@ -111,7 +111,9 @@ def _lattice_noise(u: Tensor, v: Tensor, directions: Tensor) -> Tensor:
 
 
 def _fade(t: Tensor) -> Tensor:
-    return t * t * t * (t * (6 * t - 15) + 10)  # Perlin's quintic: zero first and second derivative at cell borders
+    """Perlin's quintic: its first and second derivatives vanish at cell borders."""
+    faded: Tensor = t * t * t * (t * (6 * t - 15) + 10)
+    return faded
 
 
 def augment(textures: Tensor, generator: torch.Generator) -> Tensor:
@@ -159,5 +161,7 @@ def procedural_textures(count: int, size: int, generator: torch.Generator) -> Te
     striped = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
     mixing = torch.where(striped, (noise * frequency).sin() * 0.5 + 0.5, (noise + 1) / 2).clamp(0, 1)
     dark, bright = 255 * torch.rand(2, count, 3, 1, 1, generator=generator)
-    grain = 12 * torch.randn(count, 3, size, size, generator=generator) * torch.rand(count, 1, 1, 1, generator=generator)
+    grain = (
+        12 * torch.randn(count, 3, size, size, generator=generator) * torch.rand(count, 1, 1, 1, generator=generator)
+    )
     return (dark + (bright - dark) * mixing + grain).clamp(0, 255).byte()

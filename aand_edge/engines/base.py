@@ -31,7 +31,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What may be asked of a build. `precision` must be the graph's own; `threads` 0 leaves the choice to the backend."""
+    """What may be asked of a build: the graph's own precision, and CPU threads (0: the backend's choice)."""
 
     precision: Precision = "fp32"
     threads: int = 0

@@ -25,7 +25,9 @@ def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
 
 def read_manifest(path: Path) -> EngineManifest:
     """The manifest beside an engine file, or the one that `path` is."""
-    return EngineManifest.read(path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json"))
+    return EngineManifest.read(
+        path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
+    )
 
 
 def list_engines(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from aand_edge.errors import MissingDependencyError, UsageError
 
 def _of(module: str, name: str) -> Callable[[], Backend]:
     """A backend whose module is imported when it is asked for."""
-    return lambda: getattr(import_module(f"aand_edge.engines.{module}"), name)()  # type: ignore[no-any-return]
+    return lambda: getattr(import_module(f"aand_edge.engines.{module}"), name)()
 
 
 # In the order in which `auto` tries them.

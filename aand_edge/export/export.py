@@ -48,9 +48,7 @@ class Exported:
     parity: Parity
 
 
-def export_model(
-    folder: Path, options: ExportOptions, progress: Callable[[int, int], None] | None = None
-) -> Exported:
+def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, int], None] | None = None) -> Exported:
     """Write NAME.PRECISION.onnx and NAME.holdout.npz into the model's folder.
 
     The graph is moved into place only when it agrees with the PyTorch model on the held-out pictures.
@@ -111,9 +109,7 @@ def _holdout_frames(card: ModelCard, frame: tuple[int, int]) -> NDArray[np.uint8
     return np.stack([resize(picture, *frame) for picture in pictures])
 
 
-def _as_network_sees(
-    frames: NDArray[np.uint8], geometry: FrameGeometry | None, model: Aand
-) -> NDArray[np.uint8]:
+def _as_network_sees(frames: NDArray[np.uint8], geometry: FrameGeometry | None, model: Aand) -> NDArray[np.uint8]:
     """The host's crop and resize, which the graph must equal."""
     if geometry is None:
         return frames

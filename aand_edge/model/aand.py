@@ -1,6 +1,6 @@
 """AAND, put together: Advancing Pre-trained Teacher, amplified, and the student that knows only normal parts.
 
-    picture → T → F ─ RAA → F_A ─ BN → S → F_S        map = Σ_k up(1 − cos(F_A,k, F_S,k)), blurred
+picture → T → F ─ RAA → F_A ─ BN → S → F_S        map = Σ_k up(1 − cos(F_A,k, F_S,k)), blurred
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ class Aand(nn.Module):
         if self.amplifiers is None:
             return features
         return as_features(raa(f) for raa, f in zip(self.amplifiers, features, strict=True))
+
+    def raas(self) -> list[Amplifier]:
+        """The amplifiers of levels 1, 2, 3; none in the baseline."""
+        return [part for part in self.amplifiers or () if isinstance(part, Amplifier)]
 
     def restore(self, advanced: Features) -> Features:
         """F_S: what the student makes of the embedding of F_A."""

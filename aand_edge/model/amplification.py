@@ -8,6 +8,8 @@ Three modules, one a level, on side branches: the next stage of T always reads t
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,7 +43,7 @@ class Amplifier(nn.Module):
 
     def residual(self, features: Tensor) -> Tensor:
         """Δ = tanh(φ₂(F)) ⊙ F, shaped as F; |Δ| < |F|."""
-        return self.generator(features).tanh() * features
+        return cast(Tensor, self.generator(features).tanh() * features)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """F_A, shaped as F (B, C, H, W). `mask` (B, 1, H, W) takes the gate's place (teacher forcing)."""

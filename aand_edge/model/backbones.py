@@ -12,7 +12,7 @@ Pictures enter as RGB in grey levels (0 … 255); each backbone normalises them 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,9 @@ class Teacher(nn.Module):
 
     mean: Tensor
     std: Tensor
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -170,7 +173,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
+        y = cast(Tensor, self.project(F.relu6(self.depthwise(y))))
         return x + y if self.residual else y
 
 

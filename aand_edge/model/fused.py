@@ -110,8 +110,7 @@ class Trunk(nn.Module):
         self.teacher, self.bottleneck, self.student = model.teacher, model.bottleneck, model.student
         first = next(part for part in self.teacher.modules() if isinstance(part, nn.Conv2d))
         first.weight = nn.Parameter(first.weight[:, order].contiguous())
-        raas = [part for part in model.amplifiers or () if isinstance(part, Amplifier)]
-        self.amplifiers = nn.ModuleList(FusedAmplifier(raa) for raa in raas)
+        self.amplifiers = nn.ModuleList(FusedAmplifier(raa) for raa in model.raas())
 
     def forward(self, picture: Tensor) -> tuple[Features, Features]:
         advanced = self.teacher.features(picture)
@@ -133,7 +132,8 @@ class FusedAmplifier(nn.Module):
         self.generator = raa.generator
 
     def forward(self, features: Tensor) -> Tensor:
-        return features * (1 + self.gate(features) * self.generator(features).tanh())
+        scaled: Tensor = features * (1 + self.gate(features) * self.generator(features).tanh())
+        return scaled
 
 
 class FusedGate(nn.Module):
@@ -217,7 +217,8 @@ def fold_batch_norms(module: nn.Module) -> Aand:
 
 
 def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
     # Output channels lie on axis 0, but on axis 1 of a transposed convolution that is not depthwise.
     crosswise = isinstance(convolution, nn.ConvTranspose2d) and convolution.groups == 1

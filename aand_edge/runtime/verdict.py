@@ -50,7 +50,10 @@ def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> lis
     rejected = threshold.rejects(outputs.score)
     return [
         Verdict(
-            float(score), threshold.value, bool(reject), defect_regions(anomaly_map, threshold.value, frame) if reject else ()
+            float(score),
+            threshold.value,
+            bool(reject),
+            defect_regions(anomaly_map, threshold.value, frame) if reject else (),
         )
         for anomaly_map, score, reject in zip(outputs.anomaly_map, outputs.score, rejected, strict=True)
     ]
@@ -84,7 +87,7 @@ def overlay(picture: NDArray[np.uint8], anomaly_map: NDArray[np.float32], thresh
     share = np.clip((heat / max(threshold, 1e-9) - ONSET) / (2 - ONSET), 0, 1)
     colours = cv2.applyColorMap((255 * share).astype(np.uint8), HEAT)
     opacity = (OPACITY * np.clip(4 * share, 0, 1))[:, :, None]
-    blended = (picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+    blended: NDArray[np.uint8] = (picture * (1 - opacity) + colours * opacity).astype(np.uint8)
     outlines, _ = cv2.findContours((heat > threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    drawn: NDArray[np.uint8] = cv2.drawContours(blended, outlines, -1, (80, 220, 80), max(1, height // 256))
-    return drawn
+    cv2.drawContours(blended, outlines, -1, (80, 220, 80), max(1, height // 256))
+    return blended

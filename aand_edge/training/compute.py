@@ -25,7 +25,7 @@ class Compute:
 
     def place(self, module: nn.Module) -> nn.Module:
         """The module on the device, convolutions in channels-last order."""
-        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def pictures(self, batch: Tensor) -> Tensor:
         """A batch (B, C, H, W) on the device, channels last."""
@@ -55,7 +55,7 @@ def _bfloat16_pays() -> bool:
 
     Measured rather than looked up, since the same instruction runs at very different speeds.
     """
-    convolve = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    convolve = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
     x = torch.rand(4, 64, 32, 32).contiguous(memory_format=torch.channels_last)
     seconds = {}
     with torch.no_grad():

@@ -58,7 +58,7 @@ def epoch_generator(seed: int, stage: str, epoch: int) -> torch.Generator:
 
 def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
     """All rows in random order, in batches of `size`; a last single row joins the batch before it (BatchNorm)."""
-    rows = list(torch.randperm(count, generator=generator).split(size))
+    rows = list(torch.split(torch.randperm(count, generator=generator), size))
     if len(rows) > 1 and len(rows[-1]) == 1:
         rows[-2:] = [torch.cat(rows[-2:])]
     return rows

@@ -40,5 +40,5 @@ def write_preview(category: Category, path: Path, options: TrainingOptions) -> N
 def _tile(picture: Tensor, mask: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     image = np.ascontiguousarray(picture.permute(1, 2, 0).byte().numpy())
     outlines, _ = cv2.findContours(mask[0].byte().numpy(), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    drawn: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = cv2.drawContours(image, outlines, -1, OUTLINE, 1)
-    return drawn
+    cv2.drawContours(image, outlines, -1, OUTLINE, 1)
+    return image

@@ -26,14 +26,13 @@ class AmplifyStep:
     compute: Compute
 
     def __call__(self, rows: Tensor, generator: torch.Generator) -> Losses:
-        assert self.model.amplifiers is not None
         pictures = self.compute.pictures(self.training.pictures[rows])
         foreground = self.training.foreground[rows].to(pictures.device)
         synthetic = self.synthesiser(pictures, foreground, generator)
         with torch.no_grad(), self.compute.autocast():
             features = self.model.teacher(self.compute.pictures(synthetic.pictures))
         focal_loss = amplify_loss = features[0].new_zeros((), dtype=torch.float32)
-        for raa, level in zip(self.model.amplifiers, features, strict=True):
+        for raa, level in zip(self.model.raas(), features, strict=True):
             mask, object_ = patch_mask(synthetic.mask, level.shape[-1]), patch_mask(foreground, level.shape[-1])
             with self.compute.autocast():
                 gate = raa.gate(level)
@@ -76,9 +75,7 @@ class AdvancedFeatures:
     def megabytes(self) -> float:
         """What the cache of all training pictures takes."""
         backbone = self.model.backbone
-        values = sum(
-            c * (self.model.size // s) ** 2 for c, s in zip(backbone.channels, backbone.strides, strict=True)
-        )
+        values = sum(c * (self.model.size // s) ** 2 for c, s in zip(backbone.channels, backbone.strides, strict=True))
         return len(self.training) * values * 2 / 1e6
 
     def __call__(self, rows: Tensor) -> Features:

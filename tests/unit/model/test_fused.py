@@ -19,7 +19,8 @@ def lively(model: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     for part in model.modules():
         if isinstance(part, nn.BatchNorm2d):
-            assert part.running_mean is not None and part.running_var is not None
+            assert part.running_mean is not None
+            assert part.running_var is not None
             part.running_mean.normal_(0, 0.1)
             part.running_var.uniform_(0.5, 1.5)
             nn.init.uniform_(part.weight, 0.5, 1.5)

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The main job in a workspace of its own: render or take pictures, train, export, build fp32 and fp16, bench.
+# usage: demo.sh WORKSPACE [DATA]      called by `make demo`
+set -euo pipefail
+workspace=$1
+data=${2:-}
+[ -z "$data" ] || data=$(cd "$data" && pwd)
+
+mkdir -p "$workspace"
+if [ ! -f "$workspace/aand-edge.toml" ]; then
+  if [ -n "$data" ]; then
+    aand-edge init "$workspace" --data "$data" --backbone efficientnet_lite0 --preset short
+  else
+    aand-edge init "$workspace" --sample --backbone efficientnet_lite0 --preset short
+  fi
+fi
+cd "$workspace"
+
+aand-edge doctor
+aand-edge train
+aand-edge export --precision fp32
+aand-edge export --precision fp16
+aand-edge build --precision fp32
+aand-edge build --precision fp16
+aand-edge bench --eager

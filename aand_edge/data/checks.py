@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aand_edge.data.layouts import Category, Sample
-from aand_edge.data.pictures import read_mask, read_picture
+from aand_edge.data.pictures import decode_picture, read_bytes, read_mask
 from aand_edge.errors import DataError
 
 MIN_TRAIN = 8
@@ -47,30 +50,44 @@ class DataReport:
 def check_category(category: Category, progress: Callable[[int, int], None] | None = None) -> DataReport:
     """Decode every picture and mask of the category, once."""
     samples = [*category.train, *category.test]
+    files: dict[Path, str] = {}
     contents: dict[Path, str] = {}
     sizes: Counter[str] = Counter()
     problems: list[str] = []
     for number, sample in enumerate(samples):
         try:
-            contents[sample.path] = hashlib.sha256(sample.path.read_bytes()).hexdigest()
-            height, width = read_picture(sample.path).shape[:2]
+            data = read_bytes(sample.path)
+            files[sample.path] = hashlib.sha256(data).hexdigest()
+            picture = decode_picture(data, sample.path)
+            contents[sample.path] = _content(picture)
+            height, width = picture.shape[:2]
             sizes[f"{width}x{height}"] += 1
             if sample.mask is not None:
                 read_mask(sample.mask, (height, width))
         except DataError as error:
             problems.append(error.message)
-        except OSError as error:
-            problems.append(f"The picture {sample.path} cannot be opened ({error.strerror})")
         if progress:
             progress(number + 1, len(samples))
-    problems = _shorten(problems) + _split_problems(category, contents)
+    problems = _shorten(problems) + _mask_problems(category) + _split_problems(category, contents)
     return DataReport(
         counts={"train": _kinds(category.train), "test": _kinds(category.test)},
         sizes=dict(sizes.most_common()),
-        digest=_digest(category, contents),
+        digest=_digest(category, files),
         problems=tuple(problems),
         warnings=tuple(_warnings(category, contents, sizes)),
     )
+
+
+def _content(picture: NDArray[np.uint8]) -> str:
+    """SHA-256 of the pixels: a picture stays the same when it is saved anew without loss."""
+    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
+
+
+def _mask_problems(category: Category) -> list[str]:
+    """A kind without any mask counts for image-level figures only; in a kind with masks, none may be missing."""
+    masked = {sample.kind for sample in category.test if sample.mask is not None}
+    missing = [s.path for s in category.test if s.kind in masked and s.anomalous and s.mask is None]
+    return [f"Masks are missing, though others of their kind are there: {_named(missing)}"] if missing else []
 
 
 def _split_problems(category: Category, contents: dict[Path, str]) -> list[str]:
@@ -82,6 +99,10 @@ def _split_problems(category: Category, contents: dict[Path, str]) -> list[str]:
     shared = [sample.path for sample in category.test if contents.get(sample.path) in train]
     if shared:
         problems.append(f"The same picture is in train and test: {_named(shared)}")
+    good = {contents[s.path] for s in category.test if s.path in contents and not s.anomalous}
+    both = [s.path for s in category.test if s.anomalous and contents.get(s.path) in good]
+    if both:
+        problems.append(f"The same picture is tested as good and as anomalous: {_named(both)}")
     return problems
 
 
@@ -117,11 +138,11 @@ def _kinds(samples: Sequence[Sample]) -> dict[str, int]:
     return dict(sorted(Counter(sample.kind for sample in samples).items()))
 
 
-def _digest(category: Category, contents: dict[Path, str]) -> str:
+def _digest(category: Category, files: dict[Path, str]) -> str:
     total = hashlib.sha256()
     for sample in category.train:
         name = sample.path.relative_to(category.root).as_posix()
-        total.update(f"{name}\0{contents.get(sample.path, '')}\n".encode())
+        total.update(f"{name}\0{files.get(sample.path, '')}\n".encode())
     return total.hexdigest()
 
 

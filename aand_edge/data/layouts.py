@@ -1,22 +1,24 @@
 """How pictures lie on disk: `mvtec`, `visa`, `mvtec3d` and `folder`, each read into the same `Category`.
 
-    mvtec     CATEGORY/train/good/*, CATEGORY/test/KIND/*, CATEGORY/ground_truth/KIND/STEM_mask.png
-    mvtec3d   CATEGORY/train/good/rgb/*, CATEGORY/test/KIND/rgb/*, CATEGORY/test/KIND/gt/*
-    visa      ROOT/split_csv/1cls.csv or ROOT/meta.json, which list pictures and masks by category
-    folder    DIR/* (all good), or DIR/good/* and DIR/KIND/* without masks
+mvtec     CATEGORY/train/good/*, CATEGORY/test/KIND/*, CATEGORY/ground_truth/KIND/STEM_mask.png
+mvtec3d   CATEGORY/train/good/rgb/*, CATEGORY/test/KIND/rgb/*, CATEGORY/test/KIND/gt/*
+visa      ROOT/split_csv/1cls.csv or ROOT/meta.json, which list pictures and masks by category
+folder    DIR/* (all good), or DIR/good/* and DIR/KIND/* without masks
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aand_edge.data.pictures import PICTURE_SUFFIXES
+from aand_edge.data.pictures import PICTURE_SUFFIXES, read_bytes
 from aand_edge.errors import DataError, UsageError
 
 GOOD = "good"
+VISA_CSV, VISA_META = Path("split_csv") / "1cls.csv", Path("meta.json")
+TEST_SHARE = 5  # one good picture in so many is tested with, where the layout names no split
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ def read_category(root: Path, layout: str = "auto", category: str | None = None)
 
 def detect_layout(root: Path, category: str | None = None) -> str:
     """The layout that `root` looks like. Raises UsageError where it looks like none."""
-    if (root / "split_csv" / "1cls.csv").is_file() or (root / "meta.json").is_file():
-        return "visa"
     folder = root / category if category else root
     if (folder / "train" / GOOD / "rgb").is_dir():
         return "mvtec3d"
     if (folder / "train" / GOOD).is_dir():
         return "mvtec"
+    if has_lists(root) or ((root / "Data" / "Images").is_dir() and has_lists(root.resolve().parent)):
+        return "visa"
     if pictures_in(folder) or (folder / GOOD).is_dir():
         return "folder"
     inside = sorted(path.parent.parent.name for path in root.glob(f"*/train/{GOOD}"))
@@ -78,6 +80,11 @@ def detect_layout(root: Path, category: str | None = None) -> str:
         f"{folder} holds no pictures in a layout that is known",
         "Put good pictures into it, or into train/good; see the README for the layouts.",
     )
+
+
+def has_lists(root: Path) -> bool:
+    """Whether `root` holds VisA's list of pictures, in one of its two forms."""
+    return (root / VISA_CSV).is_file() or (root / VISA_META).is_file()
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -143,19 +150,35 @@ def _read_folder(root: Path, category: str | None) -> Category:
     folder = category_folder(root, category)
     own = pictures_in(folder)
     if own:
+        _refuse_mixture(folder)
         return Category(folder.resolve().name, "folder", folder, tuple(Sample(path, GOOD) for path in own), ())
     defects = [Sample(p, kind.name) for kind in kinds_in(folder) if kind.name != GOOD for p in pictures_in(kind)]
     goods = [Sample(path, GOOD) for path in pictures_in(folder / GOOD)]
     # Without defects there is nothing to test, so every good picture trains.
-    test_goods = {sample.path for sample in goods if defects and _goes_to_test(sample.path)}
-    train = tuple(sample for sample in goods if sample.path not in test_goods)
-    test = tuple(sample for sample in goods if sample.path in test_goods) + tuple(defects)
+    test_goods = _test_goods(goods) if defects else set()
+    train = tuple(sample for sample in goods if sample not in test_goods)
+    test = tuple(sample for sample in goods if sample in test_goods) + tuple(defects)
     return Category(folder.resolve().name, "folder", folder, train, test)
 
 
-def _goes_to_test(path: Path) -> bool:
-    """One good picture in five, chosen by its content: the same whatever it is called and whatever lies beside it."""
-    return hashlib.sha256(path.read_bytes()).digest()[0] % 5 == 0
+def _refuse_mixture(folder: Path) -> None:
+    beside = [kind.name for kind in kinds_in(folder) if pictures_in(kind)]
+    if beside:
+        raise DataError(
+            f"{folder} holds pictures, and the folders {', '.join(beside)} with pictures beside them",
+            f"Move the good pictures into {folder / GOOD}.",
+        )
+
+
+def _test_goods(goods: Sequence[Sample]) -> set[Sample]:
+    """One good picture in five, at least one: those of the smallest SHA-256, whatever they are called.
+
+    Copies of one picture stay together, so that none is in both splits.
+    """
+    digests = {sample: hashlib.sha256(read_bytes(sample.path)).digest() for sample in goods}
+    ranked = sorted(set(digests.values()))
+    chosen = set(ranked[: max(1, len(ranked) // TEST_SHARE)])
+    return {sample for sample, digest in digests.items() if digest in chosen}
 
 
 READERS: dict[str, Callable[[Path, str | None], Category]] = {

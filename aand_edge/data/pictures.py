@@ -1,79 +1,91 @@
-"""Reading pictures and masks: one decoder, one rule for every file.
-
-A picture comes in as uint8 RGB: grey is repeated in three channels, an alpha channel is dropped, 16 bits become
-8 by v / 257, rounded. EXIF rotation is ignored, as a camera on a line has none and a mask would not follow it.
-"""
+"""Read pictures and masks from disk; one rule for every file format."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aand_edge.data.headers import claimed_size, fault
 from aand_edge.errors import DataError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-LARGEST = 100_000_000  # pixels; a header that claims more is a damaged or hostile file
-
-# OpenCV fills what a truncated file lacks with grey and says so only on the console.
-# Each of these formats ends in bytes that a truncated file does not have.
-ENDINGS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
+MAX_PIXELS = 1 << 27  # 134 megapixels, 400 MB as RGB: above any inspection camera, below any machine's memory
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3), RGB. Raises DataError, naming the file, where it is unreadable or truncated."""
-    return _as_rgb(_decode(path))
+    """A picture file as uint8 (H, W, 3) RGB.
+
+    Grey is repeated over the three channels, alpha is dropped, 16-bit values become round(v / 257), the first
+    page of several is taken, and an EXIF rotation is ignored: pixels come as the sensor stored them, which is how
+    a camera delivers them on the line. Raises DataError where the file is missing, torn, too large or no picture.
+    """
+    return decode_picture(read_bytes(path), path)
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """bool (H, W), true where the mask is not 0. Raises DataError where its size is not `shape` (H, W)."""
-    mask = _decode(path)
-    if mask.shape[:2] != shape:
+    """A ground-truth mask as bool (H, W): True where any colour channel is above 0.
+
+    shape: (H, W) of the picture it belongs to. Raises DataError where the mask has another size or cannot be read.
+    """
+    raw = _decode(read_bytes(path), path)
+    if raw.shape[:2] != shape:
         raise DataError(
-            f"The mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, its picture {shape[1]}x{shape[0]}",
-            "Save the mask in the picture's size.",
+            f"{path} is {_size(raw.shape)} pixels but its picture is {_size(shape)}",
+            "Give the mask the size of its picture, with nearest-neighbour scaling.",
         )
-    if mask.ndim == 2:
-        return mask > 0
-    return (mask[:, :, :3] > 0).any(axis=2)
+    colours = raw[:, :, :3] if raw.ndim == 3 else raw[:, :, np.newaxis]
+    return np.asarray(colours.any(axis=2))
 
 
-def _decode(path: Path) -> NDArray[np.generic]:
+def read_bytes(path: Path) -> bytes:
+    """A file's content. Raises DataError naming the file where it is missing or cannot be opened."""
     try:
-        data = np.fromfile(path, dtype=np.uint8)  # cv2.imread knows no non-ASCII paths on every system
+        return path.read_bytes()
     except OSError as error:
-        raise DataError(f"The picture {path} cannot be opened ({error.strerror})", "Check the path.") from None
-    _refuse_truncated(path, data.tobytes())
+        reason = error.strerror or type(error).__name__
+        raise DataError(f"{path} cannot be read ({reason})", "Check the path and its permissions.") from None
+
+
+def decode_picture(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """`read_picture` on bytes already read; `path` is only named in errors."""
+    raw = _eight_bits(_decode(data, path), path)
+    if raw.ndim == 2:
+        return cv2.cvtColor(raw, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+    code = cv2.COLOR_BGRA2RGB if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(raw, code).astype(np.uint8, copy=False)
+
+
+def _decode(data: bytes, path: Path) -> NDArray[Any]:
+    """The stored values: (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA, of any depth."""
+    reason = fault(data)
+    if reason is not None:
+        raise DataError(f"{path} is {reason}", "Copy it again from its source, or take it out.")
+    size = claimed_size(data)
+    if size is None:
+        raise DataError(f"{path} is no picture", f"Use one of {', '.join(sorted(PICTURE_SUFFIXES))}.")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise DataError(f"{path} claims {size[0]}x{size[1]} pixels", f"At most {MAX_PIXELS} pixels are read.")
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        # IMREAD_UNCHANGED keeps the depth and is the one flag that leaves the EXIF rotation alone.
+        raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
-        picture = None
-    if picture is None or picture.size == 0:
-        raise DataError(f"The picture {path} cannot be decoded", "Save it again as PNG or JPEG, or remove it.")
-    if picture.shape[0] * picture.shape[1] > LARGEST:
-        raise DataError(f"The picture {path} has over {LARGEST:,} pixels", "Crop it or scale it down.")
-    return picture
+        raw = None
+    if raw is None:
+        raise DataError(f"{path} is damaged or truncated", "Copy it again from its source, or take it out.")
+    return raw
 
 
-def _refuse_truncated(path: Path, data: bytes) -> None:
-    for start, end in ENDINGS.items():
-        if data.startswith(start) and end not in data[-1024:]:  # some cameras pad after the end marker
-            raise DataError(f"The picture {path} is truncated", "Copy it again, or remove it.")
+def _eight_bits(raw: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    if raw.dtype == np.uint16:  # 65535 = 255 · 257, and (v + 128) // 257 rounds v / 257 exactly
+        return ((raw.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if raw.dtype != np.uint8:
+        raise DataError(f"{path} holds {raw.dtype} values", "Save it with 8 or 16 unsigned bits a channel.")
+    return raw
 
 
-def _as_rgb(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
-    if picture.dtype == np.uint16:
-        picture = np.rint(picture.astype(np.float32) / 257).astype(np.uint8)
-    elif picture.dtype != np.uint8:
-        picture = np.rint(np.clip(picture.astype(np.float32), 0, 1) * 255).astype(np.uint8)  # float TIFF: 0 … 1
-    if picture.ndim == 2:
-        return np.ascontiguousarray(np.repeat(picture[:, :, None], 3, axis=2)).astype(np.uint8, copy=False)
-    if picture.shape[2] == 1:
-        return np.repeat(picture, 3, axis=2).astype(np.uint8, copy=False)
-    return np.ascontiguousarray(picture[:, :, 2::-1]).astype(np.uint8, copy=False)
-
-
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(LARGEST))
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"

@@ -7,16 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aand_edge.data.layouts import GOOD, Category, Sample
+from aand_edge.data.layouts import GOOD, VISA_CSV, VISA_META, Category, Sample, has_lists
 from aand_edge.errors import DataError, UsageError
 
-CSV, META = Path("split_csv") / "1cls.csv", Path("meta.json")
 ANOMALY = "anomaly"
 
 
 def read_visa(root: Path, category: str | None) -> Category:
     """Read one category; without a name, the only one there is."""
-    rows = _from_csv(root / CSV) if (root / CSV).is_file() else _from_meta(root / META)
+    root, category = _data_root(root, category)
+    rows = _from_csv(root / VISA_CSV) if (root / VISA_CSV).is_file() else _from_meta(root / VISA_META)
     names = sorted({row["category"] for row in rows})
     if category is None and len(names) == 1:
         category = names[0]
@@ -34,14 +34,30 @@ def read_visa(root: Path, category: str | None) -> Category:
 Row = dict[str, str]  # category, split, kind, image, mask
 
 
+def _data_root(root: Path, category: str | None) -> tuple[Path, str | None]:
+    """The folder of the lists, and the category: `root` may be a category's own folder, one below the lists."""
+    if not has_lists(root) and has_lists(root.resolve().parent):
+        return root.resolve().parent, category or root.resolve().name
+    return root, category
+
+
 def _sample(root: Path, row: Row) -> Sample:
-    return Sample(root / row["image"], row["kind"], root / row["mask"] if row["mask"] else None)
+    return Sample(_inside(root, row["image"]), row["kind"], _inside(root, row["mask"]) if row["mask"] else None)
+
+
+def _inside(root: Path, name: str) -> Path:
+    """Raises DataError where a listed path leaves the data root."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise DataError(f"The lists of {root} name {name}, which lies outside", "Give paths relative to that folder.")
+    return root / name
 
 
 def _from_csv(path: Path) -> list[Row]:
     """Columns object, split, label ("normal" or "anomaly"), image, mask."""
     with path.open(newline="", encoding="utf-8-sig") as stream:
         lines = list(csv.DictReader(stream))
+    if any(None in line.values() for line in lines):
+        raise DataError(f"{path} has a line with too few columns", "Restore the file.")
     try:
         return [
             {
@@ -60,7 +76,7 @@ def _from_csv(path: Path) -> list[Row]:
 def _from_meta(path: Path) -> list[Row]:
     """{split: {category: [{img_path, mask_path, specie_name, anomaly}]}}."""
     if not path.is_file():
-        raise UsageError(f"There is neither {CSV} nor {META} in {path.parent}", "Check --data and --layout.")
+        raise UsageError(f"There is neither {VISA_CSV} nor {VISA_META} in {path.parent}", "Check --data and --layout.")
     try:
         meta: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(path.read_text(encoding="utf-8"))
         return [

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from aand_edge.bench.accuracy import Example
 from aand_edge.data.pictures import read_mask, read_picture
 from aand_edge.data.resize import resize
+from aand_edge.runtime.verdict import overlay
 
 Picture = NDArray[np.uint8]
 
 SIDE = 300  # longer side of a tile, pixels
-COOL, HOT = (
-    np.array([255.0, 200.0, 40.0]),
-    np.array([225.0, 20.0, 45.0]),
-)  # RGB, where the heat begins and where it ends
-OUTLINE, HALO = (0, 235, 255), (0, 0, 0)
+OUTLINE = (0, 225, 255)  # RGB; no metal and no heat has this colour
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def tiles_of(example: Example, threshold: float) -> list[Tile]:
     small = resize(picture, *tile_size(picture.shape[0], picture.shape[1]))
     tiles = [
         Tile(data_uri(small), "picture"),
-        Tile(data_uri(heat_overlay(small, example.anomaly_map, threshold)), "what the engine sees"),
+        Tile(data_uri(heated(small, example.anomaly_map, threshold)), "what the engine sees"),
     ]
     if sample.mask is not None:
         mask = read_mask(sample.mask, (picture.shape[0], picture.shape[1]))
@@ -52,18 +49,10 @@ def tile_size(height: int, width: int) -> tuple[int, int]:
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def heat_overlay(picture: Picture, anomaly_map: NDArray[np.float32], threshold: float) -> Picture:
-    """The picture (H, W, 3) with heat where the map comes near the threshold: a part far below it looks clean.
-
-    Heat sets in at 70 % of the threshold and is at its strongest from 130 % on.
-    """
-    height, width = picture.shape[:2]
-    level = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR) / max(threshold, 1e-9)
-    strength = np.clip((level - 0.7) / 0.6, 0.0, 1.0)[..., None]
-    heat = COOL + (HOT - COOL) * strength
-    opacity = 0.75 * np.sqrt(strength)
-    overlaid: Picture = np.rint(picture * (1 - opacity) + heat * opacity).astype(np.uint8)
-    return overlaid
+def heated(picture: Picture, anomaly_map: NDArray[np.float32], threshold: float) -> Picture:
+    """The picture (H, W, 3), RGB, as the camera loop's overlay shows it."""
+    bgr = np.ascontiguousarray(picture[..., ::-1])
+    return overlay(bgr, anomaly_map, threshold)[..., ::-1]
 
 
 def outline(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
@@ -72,8 +61,7 @@ def outline(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
     share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     borders, _ = cv2.findContours((share > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     drawn = picture.copy()
-    cv2.drawContours(drawn, borders, -1, HALO, 3, cv2.LINE_AA)
-    cv2.drawContours(drawn, borders, -1, OUTLINE, 1, cv2.LINE_AA)
+    cv2.drawContours(drawn, borders, -1, OUTLINE, 2, cv2.LINE_AA)
     return drawn
 
 

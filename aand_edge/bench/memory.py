@@ -5,10 +5,12 @@ In the bench's own process the first engine would pay for the backend's library 
 
 from __future__ import annotations
 
-import multiprocessing
+import json
+import os
 import pickle
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from aand_edge.bench.contender import Contender, RunnerFactory
 
 STATUS = Path("/proc/self/status")
 DEADLINE = 180.0  # seconds for a fresh process to import the backend, load the engine and answer once
+CHILD = "from aand_edge.bench.memory import load_and_answer; load_and_answer()"
 
 
 @dataclass(frozen=True)
@@ -42,33 +45,37 @@ def measure_memory(contender: Contender) -> Memory:
 
 
 def _in_child(load: bytes, shape: tuple[int, ...]) -> Memory:
-    context = multiprocessing.get_context("spawn")  # fork would share the parent's pages and locks
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_load_and_answer, args=(load, shape, sender), daemon=True)
-    child.start()
-    sender.close()
+    # multiprocessing would import the caller's main module first, and what that brings along would not be counted
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     try:
-        if not receiver.poll(DEADLINE):
-            return Memory(None, f"loading it in a process of its own took more than {DEADLINE:.0f} s")
-        answer: Memory = receiver.recv()
-        return answer
-    except EOFError:
-        return Memory(None, "the process that was to load it ended early")
-    finally:
-        receiver.close()
-        child.kill()
-        child.join()
+        child = subprocess.run(
+            [sys.executable, "-c", CHILD],
+            input=pickle.dumps((load, shape)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            timeout=DEADLINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Memory(None, f"loading it in a process of its own took more than {DEADLINE:.0f} s")
+    if child.returncode or not child.stdout:
+        return Memory(None, f"the process that was to load it ended early (exit code {child.returncode})")
+    return Memory(**json.loads(child.stdout.splitlines()[-1]))  # a library may have printed before
 
 
-def _load_and_answer(load: bytes, shape: tuple[int, ...], sender: Connection) -> None:
+def load_and_answer() -> None:
+    """The child's part: read loader and frame shape from stdin, write the Memory that they took to stdout as JSON."""
+    load, shape = pickle.load(sys.stdin.buffer)
     before = _status("VmRSS")
     try:
         factory: RunnerFactory = pickle.loads(load)
         with factory() as runner:
             runner.infer(np.zeros(shape, dtype=np.uint8))
-            sender.send(Memory((_status("VmHWM") - before) / 1024))
+        memory = Memory((_status("VmHWM") - before) / 1024)
     except Exception as error:
-        sender.send(Memory(None, f"loading it in a process of its own failed ({type(error).__name__}: {error})"))
+        memory = Memory(None, f"loading it in a process of its own failed ({type(error).__name__}: {error})")
+    sys.stdout.write("\n" + json.dumps(asdict(memory)) + "\n")
 
 
 def _status(key: str) -> int:

@@ -62,8 +62,8 @@ def _key_figures(report: BenchReport, row: EngineRow) -> list[tuple[str, str, bo
         "" if report.budget_ms is None else f", {'within' if kept else 'over'} the budget of {report.budget_ms:g} ms"
     )
     figures = [
-        (f"{row.latency.fps:.0f}", "frames a second", False),
-        (f"{row.latency.p99:.0f} ms", f"99 of 100 answers come sooner{budget}", not kept),
+        (_short(row.latency.fps), "frames a second", False),
+        (f"{_short(row.latency.p99)} ms", f"99 of 100 answers take no longer{budget}", not kept),
     ]
     goods, anomalous, accuracy = report.pictures.good, report.pictures.anomalous, row.accuracy
     if accuracy.missed is not None:
@@ -73,6 +73,10 @@ def _key_figures(report: BenchReport, row: EngineRow) -> list[tuple[str, str, bo
     if row.memory.mebibytes is not None:
         figures.append((f"{row.memory.mebibytes:.0f} MiB", "memory needed", False))
     return figures
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
 def _list(items: Sequence[str], name: str) -> str:

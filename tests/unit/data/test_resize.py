@@ -33,7 +33,8 @@ def test_it_agrees_with_pillow_on_noise(source: tuple[int, int], target: tuple[i
     assert np.abs(resize(picture, *target) - by_pillow(picture, *target)).max() <= 2
 
 
-# Pillow takes the other axis first where one grows and one shrinks, and clips overshoot in between; ours has one order.
+# Pillow clips overshoot between the axes as ours does, but takes whichever axis first is cheaper; ours has one order.
+# So saturated edges differ where Pillow goes down first: by 15 grey levels in the cases that are left out here.
 @pytest.mark.parametrize(("source", "target"), [case for case in SIZES if case[1] not in ((224, 320), (64, 128))])
 def test_it_agrees_with_pillow_on_a_hard_edge(source: tuple[int, int], target: tuple[int, int]) -> None:
     y, x = np.mgrid[: source[0], : source[1]]
@@ -42,7 +43,7 @@ def test_it_agrees_with_pillow_on_a_hard_edge(source: tuple[int, int], target: t
 
 
 @pytest.mark.parametrize("folder", ["cookie/test/broken", "mvtec_ad/screw/train/good"])
-@pytest.mark.parametrize("target", [(256, 256), (224, 224), (320, 320)])
+@pytest.mark.parametrize("target", [(256, 256), (224, 224), (384, 384)])
 def test_it_agrees_with_pillow_on_real_pictures(folder: str, target: tuple[int, int]) -> None:
     if not (SHARED / folder).is_dir():
         pytest.skip(f"no pictures in {SHARED / folder}")

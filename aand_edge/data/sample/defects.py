@@ -21,7 +21,7 @@ Defect = Callable[[np.random.Generator, Part, Pose, Surface], Surface]
 
 def scratch(rng: np.random.Generator, part: Part, pose: Pose, surface: Surface) -> Surface:
     """A furrow along a shallow arc, deepest in the middle, with a burr on either side."""
-    width = float(rng.uniform(0.0022, 0.0036))
+    width = float(rng.uniform(0.0026, 0.0040))
     stroke = _stroke(rng, on_face(rng, part, clearance=0.012), pose, surface.u.shape[0], width)
     furrow = width * float(rng.uniform(0.5, 0.9)) * stroke
     burr = 0.35 * width * blur(stroke, 1.6 * width * surface.u.shape[0])
@@ -40,7 +40,7 @@ def _stroke(rng: np.random.Generator, start: tuple[float, float], pose: Pose, si
         strength = float(np.clip(2.5 * (1 - abs(2 * step)), 0.1, 1))
         ends = np.rint(np.stack((first, second)) * 16).astype(np.int32)
         cv2.polylines(stroke, [ends], False, strength, max(1, round(width * side)), cv2.LINE_8, shift=4)
-    return blur(stroke, 0.8)
+    return blur(stroke, 0.6)
 
 
 def dent(rng: np.random.Generator, part: Part, pose: Pose, surface: Surface) -> Surface:
@@ -59,7 +59,7 @@ def chip(rng: np.random.Generator, part: Part, pose: Pose, surface: Surface) -> 
     inside = 1 - blob(rng, surface, on_edge(rng, part), radius, roughness=0.18)  # 1 in the middle, 0 at the outline
     broken = np.clip(inside, 0, 1)
     gone = np.clip((inside - 0.55) * (radius * surface.u.shape[0]) + 0.5, 0, 1)
-    grain = blur(noise(rng, *inside.shape), 2.0)
+    grain = blur(noise(rng, *inside.shape), inside.shape[0] / 256)
     height = surface.height - 0.8 * radius * broken + 0.006 * grain * (broken > 0)
     return replace(
         surface,

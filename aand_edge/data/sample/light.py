@@ -75,8 +75,8 @@ def _highlight(surface: Surface, along: Map, across: Map, half: tuple[float, flo
     off_along = (along + (y / z) * surface.right - (x / z) * surface.down) / spread
     off_across = (across + (x / z) * surface.right + (y / z) * surface.down) / CROSS
     broad = np.exp(-0.5 * off_across * off_across)
-    sharp = broad * np.exp(-0.5 * off_along * off_along)
-    highlight: Map = sharp * surface.polish + TORN * broad * (1 - surface.polish)
+    sharp = np.exp(-0.5 * off_along * off_along)
+    highlight: Map = broad * (TORN + (sharp - TORN) * surface.polish)
     return highlight
 
 

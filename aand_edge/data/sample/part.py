@@ -89,7 +89,8 @@ def machine(part: Part, pose: Pose, side: int) -> Surface:
     u, v = pose.part_frame(side)
     radius, angle = polar(u, v)
     cos, sin = float(np.cos(pose.angle)), float(np.sin(pose.angle))
-    right, down = (u * cos - v * sin) / radius, (u * sin + v * cos) / radius
+    length = np.maximum(radius, np.float32(1e-6))  # a pixel may lie in the very centre
+    right, down = (u * cos - v * sin) / length, (u * sin + v * cos) / length
     height = SLOPE * np.clip(part.hub - radius, 0, part.step)
     openings = (radius - part.outer, bore_depth(part, u, v, radius), bolt_depth(part, u, v))
     for opening in openings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,13 +87,13 @@ def expose(scene: Scene, surface: Surface, noise: Map | None = None) -> NDArray[
 
     noise: standard normal (size, size, 3), scaled here to the sensor's; without it the picture is clean.
     """
-    metal = shade(surface, scene.light, scene.finish)
-    ground = _ground(scene, surface)
+    lens = _vignette(scene.side, scene.camera.vignetting)
+    metal = shade(surface, scene.light, scene.finish) * surface.cover * lens
+    ground = _ground(scene, surface) * (1 - surface.cover) * lens
     picture = np.empty((*metal.shape, 3), dtype=np.float32)
     for channel in range(3):
-        stained = metal * (1 - surface.film * (1 - STAIN[channel])) * scene.camera.metal[channel]
-        below = ground * scene.camera.belt[channel]
-        picture[..., channel] = below + (stained - below) * surface.cover
+        white, tint = scene.camera.metal[channel], scene.camera.belt[channel]
+        picture[..., channel] = metal * (white - white * (1 - STAIN[channel]) * surface.film) + ground * tint
     return _sensor(scene, picture, noise)
 
 
@@ -120,13 +121,13 @@ def _shadow(scene: Scene, surface: Surface) -> Map:
 def _sensor(scene: Scene, picture: Map, noise: Map | None) -> NDArray[np.uint8]:
     """Lens, shrinking to the sensor's pixels, noise, and whole grey levels."""
     side, size = scene.side, scene.side // OVERSAMPLING
-    picture *= _vignette(side, scene.camera.vignetting)[..., None]
-    blurred = blur(picture, scene.camera.defocus * side)
-    sharp = resize(np.clip(blurred + 0.5, 0, 255).astype(np.uint8), size, size)
+    focal_plane = cv2.convertScaleAbs(picture)  # whole grey levels, not beyond 255; the noise hides the rounding
+    blurred = cv2.GaussianBlur(focal_plane, (0, 0), scene.camera.defocus * side)
+    clean = resize(np.asarray(blurred, dtype=np.uint8), size, size)
     if noise is None:
-        return sharp
-    grainy: Map = sharp + noise * np.sqrt(READ_NOISE + SHOT_NOISE * sharp.astype(np.float32))
-    return np.asarray(np.clip(grainy + 0.5, 0, 255), dtype=np.uint8)
+        return clean
+    grainy: Map = clean + noise * np.sqrt(READ_NOISE + SHOT_NOISE * clean.astype(np.float32))
+    return np.asarray(cv2.convertScaleAbs(np.maximum(grainy, 0)), dtype=np.uint8)
 
 
 def _vignette(side: int, loss: float) -> Map:

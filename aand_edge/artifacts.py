@@ -150,6 +150,7 @@ class GraphFacts:
     precision   of the trunk: fp32 or fp16 (int8 has Q/DQ on top)
     weights     SHA-256 of model.safetensors
     batch       N of the static input shape
+    roi         x, y, width, height of the part of the frame that the graph looks at; None: all of it
     """
 
     name: str
@@ -160,13 +161,15 @@ class GraphFacts:
     precision: Precision
     weights: str
     batch: int = 1
+    roi: tuple[int, int, int, int] | None = None
     format: int = 1
 
     PREFIX = "aand."
 
     def to_metadata(self) -> dict[str, str]:
         """As ONNX metadata_props."""
-        fields = {**self.__dict__, "frame": f"{self.frame[1]}x{self.frame[0]}"}
+        roi = ",".join(map(str, self.roi)) if self.roi else ""
+        fields = {**self.__dict__, "frame": f"{self.frame[1]}x{self.frame[0]}", "roi": roi}
         return {self.PREFIX + key: str(value) for key, value in fields.items()}
 
     @classmethod
@@ -176,6 +179,7 @@ class GraphFacts:
         facts = {key[len(cls.PREFIX) :]: value for key, value in props.items() if key.startswith(cls.PREFIX)}
         try:
             width, height = (int(part) for part in facts["frame"].split("x"))
+            x, y, w, h = (int(part) for part in (facts["roi"] or "0,0,0,0").split(","))
             return cls(
                 name=facts["name"],
                 backbone=facts["backbone"],
@@ -185,6 +189,7 @@ class GraphFacts:
                 precision=facts["precision"],  # type: ignore[arg-type]
                 weights=facts["weights"],
                 batch=int(facts["batch"]),
+                roi=(x, y, w, h) if facts["roi"] else None,
                 format=int(facts["format"]),
             )
         except (KeyError, ValueError) as error:
@@ -307,6 +312,7 @@ class EngineManifest(Record):
     size: int
     frame: tuple[int, int]  # height, width of the picture that the engine takes
     colour: str
+    roi: tuple[int, int, int, int] | None  # of the frame, x, y, width, height; None: all of it
     batch: int
     precision: Precision  # asked for
     executed: dict[str, int]  # precision found: layers of each element type, as the backend reports them

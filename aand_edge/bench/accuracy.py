@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aand_edge.bench.contender import Contender
 from aand_edge.data.layouts import Sample
 from aand_edge.data.pictures import read_mask, read_picture
-from aand_edge.data.resize import resize, resize_mask
+from aand_edge.data.resize import resize, resize_mask, uncrop
 from aand_edge.engines.base import Frames, Runner
 from aand_edge.evaluation.metrics import Metrics, evaluate
 
@@ -132,7 +132,7 @@ def _judge(
         for index, (sample, item) in enumerate(zip(group, prepared, strict=True)):
             score = float(outputs.score[index])
             verdict = Judgement(sample, score, bool(rejected[index]), item.decode_ms, item.resize_ms)
-            anomaly_map = outputs.anomaly_map[index].copy()
+            anomaly_map = uncrop(outputs.anomaly_map[index], contender.frame, contender.roi).copy()
             yield verdict, anomaly_map, _mask(sample, item.size, anomaly_map.shape)
 
 

@@ -17,6 +17,7 @@ class Contender:
 
     frame        height and width of the frames it takes
     colour       their channel order, "BGR" or "RGB"
+    roi          x, y, width, height of the part of the frame that it looks at; None: all of it
     load         returns a fresh runner. Memory is measured in a child process, which gets `load` by pickle: give a
                  function of a module or a functools.partial of one, not a lambda
     executed     element type → number of layers that run in it, where the backend says so
@@ -31,6 +32,7 @@ class Contender:
     threshold: Threshold
     load: RunnerFactory
     batch: int = 1
+    roi: tuple[int, int, int, int] | None = None
     executed: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
     deployable: bool = True
@@ -47,6 +49,7 @@ class Contender:
             threshold=manifest.threshold,
             load=load,
             batch=manifest.batch,
+            roi=manifest.roi,
             executed=manifest.executed,
             note=manifest.precision_note,
         )

@@ -69,6 +69,7 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         precision=options.precision,
         weights=str(card.weights["sha256"]),
         batch=options.batch,
+        roi=options.roi,
     )
     fused = FusedAand(model, half=options.precision == "fp16", colour=options.colour, geometry=geometry)
     frames = _holdout_frames(card, frame)
@@ -93,7 +94,7 @@ def _geometry(options: ExportOptions, size: int) -> FrameGeometry | None:
     x, y, w, h = roi = options.roi or (0, 0, width, height)
     if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
         raise UsageError(f"The region {w}x{h}+{x}+{y} leaves the frame of {width}x{height}", "Check --roi.")
-    return FrameGeometry(torch.from_numpy(resize_matrix(h, size)), torch.from_numpy(resize_matrix(w, size)), roi)
+    return FrameGeometry(torch.tensor(resize_matrix(h, size)), torch.tensor(resize_matrix(w, size)), roi)
 
 
 def _holdout_frames(card: ModelCard, frame: tuple[int, int]) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aand_edge.artifacts import EngineManifest
-from aand_edge.data.resize import resize
+from aand_edge.data.resize import resize, uncrop
 from aand_edge.engines.base import Outputs, Runner
 from aand_edge.runtime.pictures import Frame
 from aand_edge.runtime.verdict import Verdict, judge
@@ -61,7 +61,8 @@ def inspect_frames(
             failure(frame)
             continue
         begin = time.perf_counter()
-        outputs = runner.infer(prepare(frame, manifest))
+        raw = runner.infer(prepare(frame, manifest))
+        outputs = Outputs(uncrop(raw.anomaly_map[0], manifest.frame, manifest.roi)[None], raw.score[:1])
         verdict = judge(outputs, manifest.threshold, (frame.picture.shape[0], frame.picture.shape[1]))[0]
         tally.latencies_ms.append(1000 * (time.perf_counter() - begin))
         tally.judged += 1

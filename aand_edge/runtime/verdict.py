@@ -60,7 +60,7 @@ def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> lis
 
 
 def defect_regions(anomaly_map: NDArray[np.float32], threshold: float, frame: tuple[int, int]) -> tuple[Region, ...]:
-    """8-connected regions of a map (S, S) above the threshold.
+    """8-connected regions of a map (H', W') of the whole frame above the threshold.
 
     The score is the map's maximum, so the picture's threshold is the map's: a rejected part has at least one region.
     """

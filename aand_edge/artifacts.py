@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,6 +278,8 @@ class HoldoutSet:
     def read(cls, path: Path) -> HoldoutSet:
         """Raises ArtefactMismatchError where the file is missing, torn or of another kind."""
         try:
+            if not is_zipfile(path):  # numpy would take it for another kind of file
+                raise ValueError("no zip file")
             with np.load(path, allow_pickle=False) as stored:
                 frames, scores, names = stored["frames"], stored["scores"], stored["names"]
         except Exception as error:  # zipfile, zlib and numpy each have errors of their own for a damaged file

@@ -151,5 +151,5 @@ def digest(state: StateDict) -> str:
     total = hashlib.sha256()
     for key in sorted(state):
         total.update(key.encode())
-        total.update(state[key].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        total.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()

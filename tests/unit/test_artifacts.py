@@ -1,0 +1,111 @@
+"""What lies on disk is whole or not there, and is read back as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from aand_edge.artifacts import GraphFacts, HoldoutSet, Threshold, atomic_path, sha256_file, write_json, write_text
+from aand_edge.errors import ArtefactMismatchError
+from tests.graphs import write_tiny_graph
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+
+    def fail() -> None:
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_json_keeps_letters_as_they_are(tmp_path: Path) -> None:
+    write_json(tmp_path / "sub/a.json", {"part": "Prüfung"})
+    assert "Prüfung" in (tmp_path / "sub/a.json").read_text(encoding="utf-8")
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_facts_are_read_without_onnx_as_onnx_reads_them(tmp_path: Path) -> None:
+    facts = write_tiny_graph(tmp_path / "g.onnx", batch=3)
+    assert GraphFacts.from_graph(tmp_path / "g.onnx") == facts
+    stored = {each.key: each.value for each in onnx.load(tmp_path / "g.onnx").metadata_props}
+    assert stored == facts.to_metadata()
+
+
+def test_a_region_survives_the_metadata(tmp_path: Path) -> None:
+    facts = GraphFacts("n", "resnet18", 256, (720, 1280), "RGB", "fp16", "f" * 64, 2, (280, 0, 720, 720))
+    model = onnx.load(_graph(tmp_path))
+    onnx.helper.set_model_props(model, facts.to_metadata())
+    onnx.save_model(model, str(tmp_path / "h.onnx"))
+    assert GraphFacts.from_graph(tmp_path / "h.onnx") == facts
+
+
+def _graph(folder: Path) -> Path:
+    write_tiny_graph(folder / "g.onnx")
+    return folder / "g.onnx"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"\xff" * 40, b"plain text that is no protobuf"])
+def test_what_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "g.onnx").write_bytes(content)
+    with pytest.raises(ArtefactMismatchError, match=r"g\.onnx is no"):
+        GraphFacts.from_graph(tmp_path / "g.onnx")
+
+
+def test_a_torn_graph_is_refused_wherever_it_was_torn(tmp_path: Path) -> None:
+    data = _graph(tmp_path).read_bytes()
+    for length in range(0, len(data), 7):
+        (tmp_path / "torn.onnx").write_bytes(data[:length])
+        with pytest.raises(ArtefactMismatchError):
+            GraphFacts.from_graph(tmp_path / "torn.onnx")
+
+
+def test_another_onnx_file_is_no_fused_graph(tmp_path: Path) -> None:
+    model = onnx.load(_graph(tmp_path))
+    del model.metadata_props[:]
+    onnx.save_model(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(ArtefactMismatchError, match="not a fused AAND graph"):
+        GraphFacts.from_graph(tmp_path / "other.onnx")
+
+
+def test_a_held_out_set_is_read_back(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+    HoldoutSet(frames, np.array([1, 2, 3], np.float32), ("a", "ü", "c")).write(tmp_path / "h.npz")
+    again = HoldoutSet.read(tmp_path / "h.npz")
+    assert np.array_equal(again.frames, frames)
+    assert again.scores.tolist() == [1, 2, 3]
+    assert again.names == ("a", "ü", "c")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200])
+def test_a_damaged_held_out_set_is_refused(tmp_path: Path, keep: int) -> None:
+    HoldoutSet(np.zeros((3, 8, 9, 3), np.uint8), np.zeros(3, np.float32), ("a", "b", "c")).write(tmp_path / "h.npz")
+    (tmp_path / "h.npz").write_bytes((tmp_path / "h.npz").read_bytes()[:keep])
+    with pytest.raises(ArtefactMismatchError, match=r"h\.npz cannot be read"):
+        HoldoutSet.read(tmp_path / "h.npz")
+
+
+def test_a_record_with_another_field_or_type_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "threshold.json"
+    for text in ('{"value": "high", "rule": "manual"}', '{"value": 1, "rule": "manual", "colour": 2}', "{", "[]"):
+        path.write_text(text)
+        with pytest.raises(ArtefactMismatchError, match=r"threshold\.json is no Threshold"):
+            Threshold.read(path)
+    with pytest.raises(ArtefactMismatchError, match="is missing"):
+        Threshold.read(tmp_path / "none.json")
+
+
+def test_a_threshold_rejects_strictly_above_itself() -> None:
+    assert Threshold(value=0.5, rule="manual").rejects(np.array([0.4, 0.5, 0.6])).tolist() == [False, False, True]

@@ -114,8 +114,8 @@ class Threshold(Record):
     note: str = ""
 
     def rejects(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-        """True where a score lies strictly above the threshold."""
-        return np.asarray(scores) > self.value
+        """True where a score lies strictly above the threshold, or is no number: such a part must not pass."""
+        return ~(np.asarray(scores) <= self.value)
 
 
 class ModelCard(Record):

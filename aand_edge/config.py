@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,12 +155,16 @@ def write_template(
     if path.exists():
         raise UsageError(f"{path} exists already", "Edit it, or take another folder.")
     text = TEMPLATE.format(
-        root=f'root = "{data.as_posix()}"' if data else '# root = "pictures"',
-        backbone=f'backbone = "{backbone}"' if backbone else '# backbone = "wide_resnet50_2"',
-        preset=f'preset = "{preset}"' if preset else '# preset = "paper"',
+        root=_line("root", data.as_posix()) if data else '# root = "pictures"',
+        backbone=_line("backbone", backbone) if backbone else '# backbone = "wide_resnet50_2"',
+        preset=_line("preset", preset) if preset else '# preset = "paper"',
     )
     write_text(path, text)
     return path
+
+
+def _line(key: str, value: str) -> str:
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"  # a JSON string is a TOML string too
 
 
 TEMPLATE = """\

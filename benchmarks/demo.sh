@@ -18,7 +18,7 @@ cd "$workspace"
 
 aand-edge doctor
 # The rendered set is small, so it takes more passes for as many steps.
-if [ -n "$data" ]; then aand-edge train; else aand-edge train --epochs-amplify 8 --epochs-distill 40; fi
+if [ -n "$data" ]; then aand-edge train; else aand-edge train --epochs-amplify 8 --epochs-distill 24; fi
 aand-edge export --precision fp32
 aand-edge export --precision fp16
 aand-edge build --precision fp32

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,6 +30,8 @@ from aand_edge.evaluation.threshold import conformal_threshold
 
 Progress = Callable[[int, int], None]
 
+LOCK = ".lock"
+
 # An engine whose scores are off by this share of their own spread no longer ranks parts as the model does.
 WORST_DISORDER = 0.25
 LEAST_SPREAD = 1e-3  # of scores, where held-out pictures are all alike
@@ -46,10 +51,10 @@ class BuildRequest:
 
 
 def build_engine(request: BuildRequest, progress: Progress | None = None) -> tuple[Path, EngineManifest]:
-    """Write the engine and, last of all, its manifest; returns the manifest's path and content.
+    """Write an engine and its manifest, both or neither; returns the manifest's path and content.
 
     Raises UsageError where the graph has another precision, AandEdgeError where the engine does not answer as the
-    model does; then nothing is left behind.
+    model does; then what lay there before is left as it was.
     """
     facts = GraphFacts.from_graph(request.graph)
     if facts.precision != request.options.precision:
@@ -69,26 +74,47 @@ def build_engine(request: BuildRequest, progress: Progress | None = None) -> tup
         return manifest_path, existing
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
-    with atomic_path(engine) as candidate:
+    with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         with backend.load(candidate, built.options) as runner:
             scores = score_frames(runner, holdout.frames, facts.batch, progress)
         threshold = conformal_threshold(scores, request.false_rejects)
         acceptance = accept(scores, holdout.scores, threshold, request.false_rejects)
-    manifest = _manifest(request, facts, backend, built, engine, acceptance, threshold)
-    manifest.write(manifest_path)
+        manifest = _manifest(request, facts, backend, built, engine, acceptance, threshold)
+        manifest.write(record)
     return manifest_path, manifest
+
+
+@contextmanager
+def one_build_at_a_time(folder: Path) -> Iterator[None]:
+    """Waits for another build into the same folder, so that engine and manifest always come from one build.
+
+    Windows has no such lock; there a race ends in an engine that its manifest's SHA-256 refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as lock:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def score_frames(
     runner: Runner, frames: NDArray[np.uint8], batch: int, progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """float32 (N,): the scores of uint8 (N, H, W, 3) frames; the last batch is filled up with its last frame."""
+    """float32 (N,): the scores of uint8 (N, H, W, 3) frames; the last batch is filled up with its last frame.
+
+    Raises AandEdgeError where a map is not finite.
+    """
     scores = []
     for start in range(0, len(frames), batch):
         part = frames[start : start + batch]
         filled = np.concatenate((part, np.repeat(part[-1:], batch - len(part), axis=0)))
-        scores.append(runner.infer(np.ascontiguousarray(filled)).score[: len(part)])
+        outputs = runner.infer(np.ascontiguousarray(filled))
+        if not np.isfinite(outputs.anomaly_map).all():
+            raise AandEdgeError("The engine answers with maps that are not finite", "Build it with --precision fp32.")
+        scores.append(outputs.score[: len(part)])
         if progress:
             progress(min(start + batch, len(frames)), len(frames))
     return np.concatenate(scores)
@@ -153,7 +179,7 @@ def _manifest(
         name=engine.name.removesuffix(backend.suffix),
         model=facts.name,
         engine=engine.name,
-        engine_sha256=sha256_file(engine),
+        engine_sha256=hashlib.sha256(built.plan).hexdigest(),
         graph=request.graph.name,
         graph_sha256=sha256_file(request.graph),
         size=facts.size,

@@ -7,7 +7,7 @@ from pathlib import Path
 from aand_edge.artifacts import EngineManifest, sha256_file
 from aand_edge.engines.base import Backend, Runner
 from aand_edge.engines.registry import find_backend
-from aand_edge.errors import ArtefactMismatchError
+from aand_edge.errors import ArtefactMismatchError, UsageError
 
 
 def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
@@ -18,9 +18,20 @@ def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
     """
     manifest = read_manifest(path)
     engine = path.parent / manifest.engine
-    backend = find_backend(manifest.backend)
+    try:
+        backend = find_backend(manifest.backend)
+    except UsageError:
+        raise ArtefactMismatchError(
+            f"{engine} needs the backend '{manifest.backend}', which this version of aand-edge does not have",
+            "Upgrade aand-edge, or build with another --backend.",
+        ) from None
     check_engine(engine, manifest, backend)
-    return manifest, backend.load(engine, manifest.options)
+    try:
+        return manifest, backend.load(engine, manifest.options)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactMismatchError(
+            f"The options in the manifest of {engine} are wrong ({error})", rebuild_hint(manifest)
+        ) from None
 
 
 def read_manifest(path: Path) -> EngineManifest:
@@ -31,8 +42,8 @@ def read_manifest(path: Path) -> EngineManifest:
 
 
 def list_engines(folder: Path) -> list[Path]:
-    """The manifests in a folder, sorted by name."""
-    return sorted(folder.glob("*.json"))
+    """The manifests in a folder, sorted by name; one that a build is just writing is left out."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
 def check_engine(engine: Path, manifest: EngineManifest, backend: Backend) -> None:
@@ -49,20 +60,25 @@ def check_engine(engine: Path, manifest: EngineManifest, backend: Backend) -> No
         raise ArtefactMismatchError(
             f"{engine} was built with {backend.name} {manifest.backend_version}, here is {backend.version()}", rebuild
         )
-    here = backend.device()
-    for fact, built in manifest.device.items():
-        if here.get(fact) != built:
+    here, built = backend.device(), manifest.device
+    for fact in sorted({*here, *built}):
+        if here.get(fact) != built.get(fact):
             raise ArtefactMismatchError(
-                f"{engine} was built for {fact} '{built}', this machine has '{here.get(fact)}'", rebuild
+                f"{engine} was built for {fact} '{built.get(fact)}', this machine has '{here.get(fact)}'", rebuild
             )
 
 
 def rebuild_hint(manifest: EngineManifest) -> str:
     """The command that makes this engine anew."""
-    return (
-        f"Build it here: `aand-edge build {manifest.model} --precision {manifest.precision} "
-        f"--backend {manifest.backend}`."
-    )
+    height, width = manifest.frame
+    framed = manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
+    parts = [
+        f"aand-edge build {manifest.model} --precision {manifest.precision} --backend {manifest.backend}",
+        f"--frame {width}x{height}" if framed else "",
+        f"--roi {','.join(map(str, manifest.roi))}" if manifest.roi else "",
+        f"--threads {manifest.options['threads']}" if manifest.options.get("threads") else "",
+    ]
+    return f"Build it here: `{' '.join(filter(None, parts))}`."
 
 
 def open_runner(path: Path) -> Runner:

@@ -19,7 +19,6 @@ import numpy as np
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Frames, Outputs, check_frames
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
-HALF = ("f16", "bf16")
 BOOKKEEPING = frozenset({"Input", "Parameter", "Output", "Result", "Const", "Constant"})
 
 
@@ -64,7 +63,7 @@ class OpenVino:
             plan=stream.getvalue(),
             executed=executed,
             device=self.device(),
-            note=_note(options.precision, executed),
+            note=precision_note(options.precision, executed),
             options={"threads": options.threads, "precision": options.precision},
         )
 
@@ -91,8 +90,6 @@ class OpenVinoRunner:
         self._shape = tuple(compiled.inputs[0].shape)
         self._buffer = np.zeros(self._shape, dtype=np.uint8)
         self._request.set_input_tensor(openvino.Tensor(self._buffer, shared_memory=True))
-        names = [next(iter(output.get_names())) for output in compiled.outputs]
-        self._map, self._score = names.index("anomaly_map"), names.index("score")
 
     def infer(self, frames: Frames) -> Outputs:
         """See `base.Runner`. Raises UsageError for frames of another shape or type."""
@@ -102,8 +99,8 @@ class OpenVinoRunner:
         np.copyto(self._buffer, frames)
         self._request.infer()
         return Outputs(
-            self._request.get_output_tensor(self._map).data.copy(),
-            self._request.get_output_tensor(self._score).data.copy(),
+            self._request.get_tensor("anomaly_map").data.copy(),
+            self._request.get_tensor("score").data.copy(),
         )
 
     def close(self) -> None:
@@ -137,10 +134,13 @@ def executed_precisions(compiled: Any) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _note(precision: str, executed: Mapping[str, int]) -> str:
-    if precision == "fp16" and not any(name in executed for name in HALF):
-        return "this CPU has no float16 or bfloat16 instructions: the half-precision weights run in float32"
-    return ""
+def precision_note(precision: str, executed: Mapping[str, int]) -> str:
+    """A sentence where a half-precision graph does not run in float16, otherwise nothing."""
+    if precision != "fp16" or "f16" in executed:
+        return ""
+    if "bf16" in executed:
+        return f"this CPU runs half precision in bfloat16: {executed['bf16']} of {sum(executed.values())} layers"
+    return "this CPU has no float16 or bfloat16 instructions: the half-precision weights run in float32"
 
 
 def _first_line(error: Exception) -> str:

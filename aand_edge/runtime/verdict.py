@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aand_edge.artifacts import Threshold
 from aand_edge.engines.base import Outputs
+from aand_edge.errors import AandEdgeError
 
 HEAT = cv2.COLORMAP_INFERNO
 ONSET = 0.6  # share of the threshold at which heat begins to show: a good part looks clean
@@ -46,7 +47,11 @@ def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> lis
     """A verdict for each picture of a batch.
 
     frame   height and width of the camera's frame, which regions are told in
+
+    Raises AandEdgeError where a score is not finite: such a part must not pass.
     """
+    if not np.isfinite(outputs.score).all():
+        raise AandEdgeError("The engine answered with a score that is not finite", "Build it again.")
     rejected = threshold.rejects(outputs.score)
     return [
         Verdict(
@@ -60,24 +65,24 @@ def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> lis
 
 
 def defect_regions(anomaly_map: NDArray[np.float32], threshold: float, frame: tuple[int, int]) -> tuple[Region, ...]:
-    """8-connected regions of a map (H', W') of the whole frame above the threshold.
+    """8-connected regions of a map (H', W') of the whole frame above the threshold, each in whole pixels around it.
 
     The score is the map's maximum, so the picture's threshold is the map's: a rejected part has at least one region.
     """
     above = (anomaly_map > threshold).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    down, across = frame[0] / anomaly_map.shape[0], frame[1] / anomaly_map.shape[1]
-    regions = [
-        Region(
-            x=int(left * across),
-            y=int(top * down),
-            width=max(1, round(width * across)),
-            height=max(1, round(height * down)),
-            area=float(area * down * across),
-        )
-        for left, top, width, height, area in stats[1:count]
-    ]
+    cell = frame[0] * frame[1] / anomaly_map.size
+    regions = []
+    for left, top, width, height, area in stats[1:count].tolist():
+        x, right = _scaled(left, left + width, anomaly_map.shape[1], frame[1])
+        y, bottom = _scaled(top, top + height, anomaly_map.shape[0], frame[0])
+        regions.append(Region(x, y, right - x, bottom - y, area * cell))
     return tuple(sorted(regions, key=lambda region: -region.area))
+
+
+def _scaled(start: int, end: int, side: int, target: int) -> tuple[int, int]:
+    """An interval of `side` in pixels of `target`, start rounded down and end rounded up, exactly."""
+    return start * target // side, -(-end * target // side)
 
 
 def overlay(picture: NDArray[np.uint8], anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:

@@ -109,3 +109,7 @@ def test_a_record_with_another_field_or_type_is_refused_by_name(tmp_path: Path) 
 
 def test_a_threshold_rejects_strictly_above_itself() -> None:
     assert Threshold(value=0.5, rule="manual").rejects(np.array([0.4, 0.5, 0.6])).tolist() == [False, False, True]
+
+
+def test_a_threshold_rejects_what_is_no_number() -> None:
+    assert Threshold(value=0.5, rule="manual").rejects(np.array([np.nan])).tolist() == [True]

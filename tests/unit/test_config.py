@@ -43,6 +43,11 @@ def test_what_init_is_given_stands_in_the_file(tmp_path: Path) -> None:
     assert Workspace.open(tmp_path).resolve(Path("pictures")) == tmp_path / "pictures"
 
 
+def test_any_folder_name_can_be_written(tmp_path: Path) -> None:
+    write_template(tmp_path, Path('4" discs {new}'))
+    assert Workspace.open(tmp_path).settings.data.root == Path('4" discs {new}')
+
+
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("# mine\n")
     with pytest.raises(UsageError, match="exists already"):

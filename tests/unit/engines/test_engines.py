@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 
 from aand_edge.artifacts import EngineManifest, HoldoutSet, Threshold
 from aand_edge.engines import build as build_module
-from aand_edge.engines.base import BuildOptions
-from aand_edge.engines.build import BuildRequest, accept, build_engine, score_frames
-from aand_edge.engines.load import list_engines, load_engine
-from aand_edge.engines.openvino import OpenVino, executed_precisions
+from aand_edge.engines import onnxruntime as onnxruntime_module
+from aand_edge.engines.base import BuildOptions, Outputs
+from aand_edge.engines.build import LOCK, BuildRequest, accept, build_engine, one_build_at_a_time, score_frames
+from aand_edge.engines.load import list_engines, load_engine, rebuild_hint
+from aand_edge.engines.openvino import OpenVino, executed_precisions, precision_note
 from aand_edge.engines.registry import FACTORIES, availability, find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
 from tests.graphs import tiny_frames, tiny_scores, write_tiny_graph, write_tiny_model
@@ -100,6 +102,34 @@ def test_what_runs_is_read_from_the_compiled_network(tmp_path: Path) -> None:
     assert executed_precisions(compiled).get("f32", 0) >= 1
 
 
+def test_onnx_runtime_says_what_runs(tmp_path: Path) -> None:
+    _, full = build_engine(request_for(tmp_path, "onnxruntime"))
+    assert set(full.executed) == {"f32"}
+    assert full.precision_note == ""
+    _, half = build_engine(request_for(tmp_path, "onnxruntime", "fp16"))
+    assert ("f16" in half.executed) != ("runs the half-precision graph in float32" in half.precision_note)
+
+
+def test_onnx_runtime_leaves_the_processor_alone_between_frames(tmp_path: Path) -> None:
+    write_tiny_graph(tmp_path / "g.onnx")
+    session = onnxruntime_module._session(tmp_path / "g.onnx", 2)
+    assert session.get_session_options().get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed", "note"),
+    [
+        ("fp32", {"f32": 9}, ""),
+        ("fp16", {"f16": 7, "f32": 2}, ""),
+        ("fp16", {"bf16": 7, "f32": 2}, "in bfloat16: 7 of 9 layers"),
+        ("fp16", {"f32": 9}, "run in float32"),
+    ],
+)
+def test_a_note_says_where_half_precision_is_not_what_runs(precision: str, executed: dict[str, int], note: str) -> None:
+    assert note in precision_note(precision, executed)
+    assert bool(note) == bool(precision_note(precision, executed))
+
+
 def test_a_graph_of_another_precision_is_refused(tmp_path: Path) -> None:
     asked = replace(request_for(tmp_path), options=BuildOptions("fp16"))
     with pytest.raises(UsageError, match="is an fp32 graph, fp16 was asked for"):
@@ -113,7 +143,51 @@ def test_an_engine_that_is_far_off_is_not_kept(tmp_path: Path) -> None:
     HoldoutSet(stored.frames, stored.scores[::-1].copy(), stored.names).write(asked.holdout)
     with pytest.raises(AandEdgeError, match=r"are off by .* beyond a shift"):
         build_engine(asked)
-    assert list(asked.folder.iterdir()) == []
+    assert [path.name for path in asked.folder.iterdir()] == [LOCK]
+
+
+def test_a_build_that_fails_leaves_the_engine_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, manifest = build_engine(request_for(tmp_path))
+    before = sorted(each.name for each in path.parent.iterdir())
+
+    def full(self: EngineManifest, path: Path) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr(EngineManifest, "write", full)
+        build_engine(replace(request_for(tmp_path), options=BuildOptions("fp32", threads=1)))
+    assert sorted(each.name for each in path.parent.iterdir()) == before
+    assert load_engine(path)[0] == manifest
+
+
+def test_a_second_build_into_a_folder_waits_for_the_first(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with one_build_at_a_time(tmp_path):
+            entered.set()
+
+    with one_build_at_a_time(tmp_path):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(10)
+    waiting.join()
+
+
+def test_what_a_build_is_just_writing_is_no_engine_yet(tmp_path: Path) -> None:
+    (tmp_path / ".tiny.openvino.fp32-x1.json").write_text("{")
+    (tmp_path / "tiny.openvino.fp32.json").write_text("{}")
+    assert list_engines(tmp_path) == [tmp_path / "tiny.openvino.fp32.json"]
+
+
+def test_a_map_that_is_not_finite_is_refused() -> None:
+    class Broken:
+        def infer(self, frames: Any) -> Outputs:
+            return Outputs(np.full((1, 4, 4), np.nan, np.float32), np.zeros(1, np.float32))
+
+    with pytest.raises(AandEdgeError, match="maps that are not finite"):
+        score_frames(Broken(), tiny_frames(1), 1)  # type: ignore[arg-type]
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
@@ -158,6 +232,10 @@ def change(path: Path, **values: Any) -> None:
     [
         ({"device": {"device": "NVIDIA Orin", "formats": "FP16"}}, "built for device 'NVIDIA Orin', this machine has"),
         ({"backend_version": "2020.1"}, "was built with openvino 2020.1, here is 20"),
+        ({"device": {}}, "built for device 'None', this machine has"),
+        ({"backend": "teapot"}, "needs the backend 'teapot'"),
+        ({"options": {}}, r"options in the manifest of .* are wrong \('precision'\)"),
+        ({"options": {"precision": "fp32", "threads": "many"}}, "options in the manifest of .* are wrong"),
         ({"engine": "gone.blob"}, "is missing"),
         ({"batch": "many"}, "is no EngineManifest: batch"),
         ({"colours": "BGR"}, "is no EngineManifest: colours"),
@@ -168,6 +246,13 @@ def test_a_manifest_that_does_not_fit_names_both_sides(tmp_path: Path, values: d
     change(path, **values)
     with pytest.raises(ArtefactMismatchError, match=sentence):
         load_engine(path)
+
+
+def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) -> None:
+    _, manifest = build_engine(request_for(tmp_path))
+    other = {"frame": (720, 1280), "roi": (280, 0, 720, 720), "options": {"threads": 2, "precision": "fp32"}}
+    assert "--backend onnxruntime`" in rebuild_hint(manifest)
+    assert "--frame 1280x720 --roi 280,0,720,720 --threads 2`" in rebuild_hint(manifest.model_copy(update=other))
 
 
 def test_an_engine_without_its_manifest_is_refused(tmp_path: Path) -> None:

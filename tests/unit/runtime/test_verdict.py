@@ -11,7 +11,7 @@ import pytest
 
 from aand_edge.artifacts import Threshold
 from aand_edge.engines.base import Outputs
-from aand_edge.errors import UsageError
+from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.pictures import Frame, find_pictures, read_frames
 from aand_edge.runtime.record import Recorder
 from aand_edge.runtime.verdict import defect_regions, judge, overlay
@@ -34,6 +34,20 @@ def test_regions_are_told_in_pixels_of_the_frame_largest_first() -> None:
     large, small = defect_regions(spots(), 0.5, (320, 640))
     assert (large.x, large.y, large.width, large.height, large.area) == (400, 200, 80, 40, 3200)
     assert (small.x, small.y, small.width, small.height, small.area) == (160, 40, 60, 20, 1200)
+
+
+def test_a_region_encloses_its_spot_and_stays_in_the_frame() -> None:
+    anomaly_map = np.zeros((10, 10), np.float32)
+    anomaly_map[8:10, 8:10] = 1
+    (region,) = defect_regions(anomaly_map, 0.5, (17, 7))
+    assert (region.x, region.y, region.x + region.width, region.y + region.height) == (5, 13, 7, 17)
+    assert region.area == pytest.approx(4 * 1.7 * 0.7)
+
+
+def test_an_answer_that_is_no_number_never_passes() -> None:
+    broken = np.full((32, 32), np.nan, np.float32)
+    with pytest.raises(AandEdgeError, match="not finite"):
+        judge(outputs(broken), Threshold(value=0.5, rule="manual"), (32, 32))
 
 
 def test_spots_that_touch_at_a_corner_are_one_defect() -> None:

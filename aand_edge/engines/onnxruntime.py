@@ -16,7 +16,6 @@ import numpy as np
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Frames, Outputs, check_frames
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
-
 ELEMENTS = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64", "uint8": "u8", "int8": "i8"}
 
 

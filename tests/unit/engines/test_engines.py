@@ -153,9 +153,11 @@ def test_a_build_that_fails_leaves_the_engine_that_was_there(tmp_path: Path, mon
     def full(self: EngineManifest, path: Path) -> None:
         raise OSError("disk full")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+    other = replace(request_for(tmp_path), options=BuildOptions("fp32", threads=1))
+    with monkeypatch.context() as patch:
         patch.setattr(EngineManifest, "write", full)
-        build_engine(replace(request_for(tmp_path), options=BuildOptions("fp32", threads=1)))
+        with pytest.raises(OSError, match="disk full"):
+            build_engine(other)
     assert sorted(each.name for each in path.parent.iterdir()) == before
     assert load_engine(path)[0] == manifest
 

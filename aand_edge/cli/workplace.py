@@ -89,18 +89,19 @@ def find_graph(
     folder = find_model(workspace, model)
     stem = folder.name + (f"-{frame.lower()}" if frame else "")
     graph, holdout = folder / f"{stem}.{precision}.onnx", folder / f"{stem}.holdout.npz"
-    if roi is not None or not _up_to_date(graph, holdout, folder):
+    if not _up_to_date(graph, holdout, folder, parse_roi(roi)):
         _export(folder, precision, frame, roi)
     return graph, holdout
 
 
-def _up_to_date(graph: Path, holdout: Path, folder: Path) -> bool:
-    """Whether the graph was written from the weights that lie beside it."""
+def _up_to_date(graph: Path, holdout: Path, folder: Path, roi: tuple[int, int, int, int] | None) -> bool:
+    """Whether the graph looks at that region and was written from the weights that lie beside it."""
     from aand_edge.artifacts import GraphFacts, ModelCard
 
     if not (graph.is_file() and holdout.is_file()):
         return False
-    return GraphFacts.from_graph(graph).weights == ModelCard.read(folder / "card.json").weights.get("sha256")
+    facts = GraphFacts.from_graph(graph)
+    return facts.roi == roi and facts.weights == ModelCard.read(folder / "card.json").weights.get("sha256")
 
 
 def _export(folder: Path, precision: str, frame: str | None, roi: str | None) -> None:

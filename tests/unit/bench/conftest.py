@@ -54,6 +54,7 @@ def make_manifest(name="part.openvino.fp32", precision="fp32", backend="openvino
         size=SIZE,
         frame=(SIZE, SIZE),
         colour="BGR",
+        roi=None,
         batch=batch,
         precision=precision,
         executed={"f32": 80},

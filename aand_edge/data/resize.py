@@ -2,7 +2,7 @@
 y = clip(R_h · clip(x · R_wᵀ)).
 
 Training, calibration, evaluation, bench and the camera loop use `resize`; the fused graph holds the same two
-matrices. Both round once, to whole grey levels, so that an engine sees exactly what training saw.
+matrices and sees the same picture, but for the rounding to whole grey levels that ends `resize`.
 """
 
 from __future__ import annotations

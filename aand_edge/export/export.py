@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aand_edge.artifacts import GraphFacts, HoldoutSet, ModelCard, Precision, atomic_path
 from aand_edge.data.pictures import read_picture
-from aand_edge.data.resize import crop, resize, resize_matrix
+from aand_edge.data.resize import crop, resize, resize_float, resize_matrix
 from aand_edge.errors import DataError, UsageError
 from aand_edge.export.graph import write_graph
 from aand_edge.export.parity import Parity, check_parity, reference
@@ -110,8 +110,10 @@ def _holdout_frames(card: ModelCard, frame: tuple[int, int]) -> NDArray[np.uint8
     return np.stack([resize(picture, *frame) for picture in pictures])
 
 
-def _as_network_sees(frames: NDArray[np.uint8], geometry: FrameGeometry | None, model: Aand) -> NDArray[np.uint8]:
-    """The host's crop and resize, which the graph must equal."""
+def _as_network_sees(
+    frames: NDArray[np.uint8], geometry: FrameGeometry | None, model: Aand
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """uint8 or float32 (N, S, S, 3): the host's crop and resize, unrounded, which the graph must equal."""
     if geometry is None:
         return frames
-    return np.stack([resize(crop(frame, geometry.roi), model.size, model.size) for frame in frames])
+    return np.stack([resize_float(crop(frame, geometry.roi), model.size, model.size) for frame in frames])

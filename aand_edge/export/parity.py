@@ -47,8 +47,8 @@ class Reference:
     scores: NDArray[np.float32]
 
 
-def reference(model: Aand, pictures: NDArray[np.uint8]) -> Reference:
-    """pictures: uint8 (N, S, S, 3), RGB, one at a time through the model that training left."""
+def reference(model: Aand, pictures: NDArray[np.uint8] | NDArray[np.float32]) -> Reference:
+    """pictures: uint8 or float32 grey levels (N, S, S, 3), RGB, one at a time through the model that training left."""
     answers = []
     with torch.no_grad():
         for picture in pictures:

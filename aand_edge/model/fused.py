@@ -84,7 +84,10 @@ class FusedAand(nn.Module):
 
 
 class FrameResize(nn.Module):
-    """Crop, then y = clip(R_h · clip(x · R_wᵀ)), rounded to grey levels as the pictures of training are."""
+    """Crop, then y = clip(R_h · clip(x · R_wᵀ)): the resize of training, but for its last rounding.
+
+    A value halfway between two grey levels would round up in one engine and down in another; unrounded, all agree.
+    """
 
     rows: Tensor
     columns: Tensor
@@ -99,7 +102,7 @@ class FrameResize(nn.Module):
         """(N, 3, H, W) → (N, 3, S, S), grey levels."""
         x, y, width, height = self.roi
         frame = frame[:, :, y : y + height, x : x + width]
-        return (self.rows @ (frame @ self.columns).clamp(0, 255)).clamp(0, 255).round()
+        return (self.rows @ (frame @ self.columns).clamp(0, 255)).clamp(0, 255)
 
 
 class Trunk(nn.Module):

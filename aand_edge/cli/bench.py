@@ -30,8 +30,8 @@ def command(
     from functools import partial
 
     from aand_edge.bench.run import run_bench
+    from aand_edge.cli.lookup import find_engines, trained_category
     from aand_edge.cli.show import answer, say, staging
-    from aand_edge.cli.workplace import find_engines, trained_category
     from aand_edge.config import Workspace
     from aand_edge.engines.load import open_runner, read_manifest
 

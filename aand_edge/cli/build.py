@@ -28,8 +28,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
+    from aand_edge.cli.lookup import find_graph
     from aand_edge.cli.show import answer, say, ticking
-    from aand_edge.cli.workplace import find_graph
     from aand_edge.config import Workspace
     from aand_edge.engines.base import BuildOptions
     from aand_edge.engines.build import BuildRequest, build_engine

@@ -18,8 +18,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Measure a trained model on the test split: the reference that engines are compared with."""
+    from aand_edge.cli.lookup import find_model, trained_category
     from aand_edge.cli.show import answer, facts, percent, ticking
-    from aand_edge.cli.workplace import find_model, trained_category
     from aand_edge.config import Workspace
     from aand_edge.training.evaluate import evaluate_model
 

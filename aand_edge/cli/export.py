@@ -23,8 +23,8 @@ def command(
 ) -> None:
     """Fuse a trained model into one ONNX graph and check that it answers as PyTorch does."""
     from aand_edge.cli.build import checked_precision
+    from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
     from aand_edge.cli.show import answer, facts, ticking
-    from aand_edge.cli.workplace import find_model, parse_frame, parse_roi
     from aand_edge.config import Workspace
     from aand_edge.export.export import ExportOptions, export_model
 

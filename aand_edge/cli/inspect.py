@@ -63,8 +63,8 @@ def doctor(
 ) -> None:
     """Say what this machine can build and run, and with --data whether the pictures can be trained on."""
     from aand_edge.bench.device import describe_device
+    from aand_edge.cli.lookup import open_category
     from aand_edge.cli.show import answer, facts
-    from aand_edge.cli.workplace import open_category
     from aand_edge.config import Workspace
     from aand_edge.engines.registry import availability
 

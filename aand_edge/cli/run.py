@@ -22,8 +22,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Judge pictures with an engine: pass or reject, and where the defect is."""
+    from aand_edge.cli.lookup import find_engines
     from aand_edge.cli.show import answer, facts, say
-    from aand_edge.cli.workplace import find_engines
     from aand_edge.config import Workspace
     from aand_edge.engines.load import load_engine
     from aand_edge.errors import DataError, UsageError

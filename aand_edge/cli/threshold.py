@@ -29,8 +29,8 @@ def command(
 ) -> None:
     """Set an engine's threshold anew. Each engine has its own: scores shift with the precision."""
     from aand_edge.artifacts import Threshold
+    from aand_edge.cli.lookup import find_engines, trained_category
     from aand_edge.cli.show import answer, facts
-    from aand_edge.cli.workplace import find_engines, trained_category
     from aand_edge.config import Workspace
     from aand_edge.engines.load import read_manifest
 

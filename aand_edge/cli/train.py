@@ -53,8 +53,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Train AAND on pictures of good parts. An interrupted training goes on where it was."""
+    from aand_edge.cli.lookup import open_category
     from aand_edge.cli.show import TrainingBars, answer, say
-    from aand_edge.cli.workplace import open_category
     from aand_edge.config import Workspace
     from aand_edge.training.preview import write_preview
     from aand_edge.training.recipe import find_recipe

@@ -48,10 +48,11 @@ def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> lis
 
     frame   height and width of the camera's frame, which regions are told in
 
-    Raises AandEdgeError where a score is not finite: such a part must not pass.
+    Raises AandEdgeError where a score or a map is not finite: such a part must not pass.
     """
-    if not np.isfinite(outputs.score).all():
-        raise AandEdgeError("The engine answered with a score that is not finite", "Build it again.")
+    # Engines skip NaN when they take a map's maximum, so a finite score says nothing of the map.
+    if not (np.isfinite(outputs.score).all() and np.isfinite(outputs.anomaly_map).all()):
+        raise AandEdgeError("The engine answered with numbers that are not finite", "Build it with --precision fp32.")
     rejected = threshold.rejects(outputs.score)
     return [
         Verdict(

@@ -50,6 +50,13 @@ def test_an_answer_that_is_no_number_never_passes() -> None:
         judge(outputs(broken), Threshold(value=0.5, rule="manual"), (32, 32))
 
 
+def test_a_broken_spot_never_passes_behind_a_finite_score() -> None:
+    broken = np.full((32, 32), 0.1, np.float32)
+    broken[7, 7] = np.nan
+    with pytest.raises(AandEdgeError, match="not finite"):
+        judge(Outputs(broken[None], np.array([0.1], np.float32)), Threshold(value=0.5, rule="manual"), (32, 32))
+
+
 def test_spots_that_touch_at_a_corner_are_one_defect() -> None:
     anomaly_map = np.zeros((8, 8), np.float32)
     anomaly_map[2, 2] = anomaly_map[3, 3] = 1
@@ -82,7 +89,9 @@ def test_a_recorder_writes_a_line_a_frame_and_a_picture_a_reject(tmp_path: Path)
         recorder.append(frame, bad, answers)
     lines = [json.loads(line) for line in (tmp_path / "out/verdicts.jsonl").read_text().splitlines()]
     assert [line["rejected"] for line in lines] == [False, True]
-    assert cv2.imread(str(tmp_path / "out/000007-part 7.jpg")).shape == (64, 64, 3)
+    kept = cv2.imread(str(tmp_path / "out/000007-part 7.jpg"))
+    assert kept is not None
+    assert kept.shape == (64, 64, 3)
 
 
 def test_a_recorder_without_a_folder_writes_nothing(tmp_path: Path) -> None:

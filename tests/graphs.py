@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from aand_edge.artifacts import GraphFacts, HoldoutSet, Precision
+from aand_edge.engines.base import BuildOptions
+from aand_edge.engines.build import BuildRequest
 
 SIZE = 32
 
@@ -71,3 +74,11 @@ def write_tiny_model(
     frames = tiny_frames(pictures)
     HoldoutSet(frames, tiny_scores(frames), tuple(f"{n}.png" for n in range(pictures))).write(holdout)
     return graph, holdout
+
+
+def tiny_request(
+    folder: Path, backend: str = "onnxruntime", precision: Precision = "fp32", batch: int = 1, **more: Any
+) -> BuildRequest:
+    """A build of such a model, from `folder/models` into `folder/engines`."""
+    graph, holdout = write_tiny_model(folder / "models", precision, batch)
+    return BuildRequest(graph, holdout, folder / "engines", BuildOptions(precision), backend, 0.1, **more)

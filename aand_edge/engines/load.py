@@ -28,6 +28,8 @@ def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
     check_engine(engine, manifest, backend)
     try:
         return manifest, backend.load(engine, manifest.options)
+    except ArtefactMismatchError as error:
+        raise ArtefactMismatchError(error.message, rebuild_hint(manifest)) from None
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactMismatchError(
             f"The options in the manifest of {engine} are wrong ({error})", rebuild_hint(manifest)

@@ -55,7 +55,7 @@ class OpenVino:
         try:
             compiled = core.compile_model(core.read_model(graph), "CPU", settings)
         except RuntimeError as error:
-            raise AandEdgeError(f"OpenVINO refused {graph}: {_first_line(error)}", "Export the graph again.") from None
+            raise AandEdgeError(f"OpenVINO refused {graph}: {reason(error)}", "Export the graph again.") from None
         stream = io.BytesIO()
         compiled.export_model(stream)
         executed = executed_precisions(compiled)
@@ -75,7 +75,7 @@ class OpenVino:
             compiled = openvino.Core().import_model(engine.read_bytes(), "CPU", settings)
         except RuntimeError as error:
             raise ArtefactMismatchError(
-                f"OpenVINO cannot load {engine}: {_first_line(error)}", "Build it again with `aand-edge build`."
+                f"OpenVINO cannot load {engine}: {reason(error)}", "Build it again with `aand-edge build`."
             ) from None
         return OpenVinoRunner(compiled)
 
@@ -143,6 +143,8 @@ def precision_note(precision: str, executed: Mapping[str, int]) -> str:
     return "this CPU has no float16 or bfloat16 instructions: the half-precision weights run in float32"
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def reason(error: Exception) -> str:
+    """What OpenVINO says went wrong, without the places in its source; a mismatch has a line for each side."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
+    return "; ".join(line.rstrip(".") for line in told) or type(error).__name__

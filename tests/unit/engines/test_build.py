@@ -1,0 +1,130 @@
+"""Engines are built, accepted and given a threshold of their own, or nothing is left of them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aand_edge.artifacts import EngineManifest, HoldoutSet, Threshold
+from aand_edge.engines.base import BuildOptions, BuiltEngine, Outputs
+from aand_edge.engines.build import LOCK, accept, build_engine, one_build_at_a_time, score_frames
+from aand_edge.engines.load import load_engine
+from aand_edge.engines.onnxruntime import OnnxRuntime
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.evaluation.threshold import conformal_threshold
+from tests.graphs import tiny_frames, tiny_request, tiny_scores
+
+
+def test_a_batch_that_the_pictures_do_not_fill_is_filled_up(tmp_path: Path) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path, batch=5))
+    assert manifest.batch == 5
+    assert manifest.acceptance.scores == pytest.approx(tiny_scores(tiny_frames(12)).tolist(), abs=1e-6)
+    with load_engine(path)[1] as runner:
+        assert score_frames(runner, tiny_frames(3), 5).shape == (3,)
+
+
+def test_a_graph_of_another_precision_is_refused(tmp_path: Path) -> None:
+    asked = replace(tiny_request(tmp_path), options=BuildOptions("fp16"))
+    with pytest.raises(UsageError, match="is an fp32 graph, fp16 was asked for"):
+        build_engine(asked)
+    assert not asked.folder.exists()
+
+
+def test_an_engine_that_is_far_off_is_not_kept(tmp_path: Path) -> None:
+    asked = tiny_request(tmp_path)
+    stored = HoldoutSet.read(asked.holdout)
+    HoldoutSet(stored.frames, stored.scores[::-1].copy(), stored.names).write(asked.holdout)
+    with pytest.raises(AandEdgeError, match=r"are off by .* beyond a shift"):
+        build_engine(asked)
+    assert [path.name for path in asked.folder.iterdir()] == [LOCK]
+
+
+def test_a_build_that_fails_leaves_the_engine_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    before = sorted(each.name for each in path.parent.iterdir())
+
+    def full(self: EngineManifest, path: Path) -> None:
+        raise OSError("disk full")
+
+    other = replace(tiny_request(tmp_path), options=BuildOptions("fp32", threads=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(EngineManifest, "write", full)
+        with pytest.raises(OSError, match="disk full"):
+            build_engine(other)
+    assert sorted(each.name for each in path.parent.iterdir()) == before
+    assert load_engine(path)[0] == manifest
+
+
+def test_a_second_build_into_a_folder_waits_for_the_first(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with one_build_at_a_time(tmp_path):
+            entered.set()
+
+    with one_build_at_a_time(tmp_path):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(10)
+    waiting.join()
+
+
+def test_a_map_that_is_not_finite_is_refused() -> None:
+    class Broken:
+        def infer(self, frames: Any) -> Outputs:
+            return Outputs(np.full((1, 4, 4), np.nan, np.float32), np.zeros(1, np.float32))
+
+    with pytest.raises(AandEdgeError, match="maps that are not finite"):
+        score_frames(Broken(), tiny_frames(1), 1)  # type: ignore[arg-type]
+
+
+def test_scores_that_are_not_finite_are_refused() -> None:
+    scores = np.array([0.1, np.nan], np.float32)
+    with pytest.raises(AandEdgeError, match="not finite"):
+        accept(scores, np.array([0.1, 0.2], np.float32), Threshold(value=1, rule="manual"), 0.1)
+
+
+def test_each_precision_has_a_threshold_of_its_own() -> None:
+    reference = np.linspace(0.1, 0.2, 40, dtype=np.float32)
+    shifted = reference + np.float32(0.02)  # quantising moves the whole map while the ranking stays
+    own = conformal_threshold(shifted, 0.1)
+    foreign = conformal_threshold(reference, 0.1)
+    assert accept(shifted, reference, own, 0.1).flips == 0
+    assert foreign.rejects(shifted).sum() > own.rejects(shifted).sum()
+
+
+def test_reuse_keeps_an_engine_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tiny_request(tmp_path, reuse=True)
+    path, first = build_engine(asked)
+    builds: list[Path] = []
+    original = OnnxRuntime.build
+
+    def counted(self: OnnxRuntime, graph: Path, options: BuildOptions) -> BuiltEngine:
+        builds.append(graph)
+        return original(self, graph, options)
+
+    monkeypatch.setattr(OnnxRuntime, "build", counted)
+    assert build_engine(asked) == (path, first)
+    assert builds == []
+    build_engine(replace(asked, false_rejects=0.2))
+    (path.parent / first.engine).write_bytes(b"other")
+    build_engine(asked)
+    assert builds == [asked.graph, asked.graph]
+
+
+def test_a_graph_that_is_torn_is_refused(tmp_path: Path) -> None:
+    asked = tiny_request(tmp_path)
+    asked.graph.write_bytes(asked.graph.read_bytes()[:-40])
+    with pytest.raises(ArtefactMismatchError, match=r"ONNX|fused AAND graph"):
+        build_engine(asked)
+
+
+def test_manifests_round_trip(tmp_path: Path) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    assert EngineManifest.read(path) == manifest

@@ -1,0 +1,100 @@
+"""Whatever is wrong with an engine is told before it is deserialised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aand_edge.engines.build import build_engine
+from aand_edge.engines.load import list_engines, load_engine, rebuild_hint
+from aand_edge.engines.openvino import OpenVino
+from aand_edge.errors import ArtefactMismatchError
+from tests.graphs import tiny_request
+
+
+def test_what_a_build_is_just_writing_is_no_engine_yet(tmp_path: Path) -> None:
+    (tmp_path / ".tiny.openvino.fp32-x1.json").write_text("{")
+    (tmp_path / "tiny.openvino.fp32.json").write_text("{}")
+    assert list_engines(tmp_path) == [tmp_path / "tiny.openvino.fp32.json"]
+
+
+@pytest.mark.parametrize("end", ["flip", "truncate", "empty"])
+def test_a_damaged_engine_is_found_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path, "openvino"))
+    engine = path.parent / manifest.engine
+    data = bytearray(engine.read_bytes())
+    if end == "flip":
+        data[len(data) // 2] ^= 1
+    engine.write_bytes(b"" if end == "empty" else bytes(data[:-10] if end == "truncate" else data))
+    monkeypatch.setattr(OpenVino, "load", lambda *_: pytest.fail("a damaged engine reached the backend"))
+    with pytest.raises(ArtefactMismatchError, match="its manifest says") as caught:
+        load_engine(path)
+    assert "aand-edge build tiny --precision fp32 --backend openvino" in str(caught.value)
+    assert caught.value.exit_code == 4
+
+
+def change(path: Path, **values: Any) -> None:
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, **values}))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"device": {"device": "NVIDIA Orin", "formats": "FP16"}}, "built for device 'NVIDIA Orin', this machine has"),
+        ({"backend_version": "2020.1"}, "was built with openvino 2020.1, here is 20"),
+        ({"device": {}}, "built for device 'None', this machine has"),
+        ({"backend": "teapot"}, "needs the backend 'teapot'"),
+        ({"options": {}}, r"options in the manifest of .* are wrong \('precision'\)"),
+        ({"options": {"precision": "fp32", "threads": "many"}}, "options in the manifest of .* are wrong"),
+        ({"engine": "gone.blob"}, "is missing"),
+        ({"batch": "many"}, "is no EngineManifest: batch"),
+        ({"colours": "BGR"}, "is no EngineManifest: colours"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_names_both_sides(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
+    path, _ = build_engine(tiny_request(tmp_path, "openvino"))
+    change(path, **values)
+    with pytest.raises(ArtefactMismatchError, match=sentence):
+        load_engine(path)
+
+
+def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) -> None:
+    _, manifest = build_engine(tiny_request(tmp_path))
+    other = {"frame": (720, 1280), "roi": (280, 0, 720, 720), "options": {"threads": 2, "precision": "fp32"}}
+    assert "--backend onnxruntime`" in rebuild_hint(manifest)
+    assert "--frame 1280x720 --roi 280,0,720,720 --threads 2`" in rebuild_hint(manifest.model_copy(update=other))
+
+
+def test_an_engine_without_its_manifest_is_refused(tmp_path: Path) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    path.unlink()
+    with pytest.raises(ArtefactMismatchError, match="is missing"):
+        load_engine(path.parent / manifest.engine)
+
+
+def test_an_engine_is_found_by_its_file_too(tmp_path: Path) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    loaded, runner = load_engine(path.parent / manifest.engine)
+    runner.close()
+    assert loaded == manifest
+    assert list_engines(path.parent) == [path]
+
+
+def test_what_the_backend_refuses_is_told_with_the_way_to_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = build_engine(tiny_request(tmp_path, "openvino"))
+
+    def refuse(*_: Any) -> None:
+        raise ArtefactMismatchError("built for another instruction set", "Build it again.")
+
+    monkeypatch.setattr(OpenVino, "load", refuse)
+    with pytest.raises(ArtefactMismatchError, match="another instruction set") as caught:
+        load_engine(path)
+    assert "aand-edge build tiny --precision fp32 --backend openvino" in caught.value.hint

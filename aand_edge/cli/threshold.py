@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +37,8 @@ def command(
 
     if rule not in ("conformal", "f1", "rate"):
         raise UsageError(f"There is no rule '{rule}'", "Choose conformal, f1 or rate.")
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"A threshold of {value} judges nothing", "Give --set a finite number.")
     workspace = Workspace.open()
     rate = workspace.settings.threshold.false_rejects if false_rejects is None else false_rejects
     found: dict[str, Threshold] = {}

@@ -191,6 +191,8 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["inspect", "aand-edge.toml"], 4, "missing"),
         (["init", "--sample"], 2, "exists already"),
         (["threshold", "--rule", "guess"], 2, "no rule 'guess'"),
+        (["threshold", "--set", "nan"], 2, "judges nothing"),
+        (["threshold", "--set", "inf"], 2, "judges nothing"),
     ],
 )
 def test_a_wrong_option_ends_in_one_sentence(workspace: Path, arguments: list[str], code: int, sentence: str) -> None:

@@ -43,6 +43,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Make the folder and write into it. Raises OSError now, rather than when hours of work are to be saved."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

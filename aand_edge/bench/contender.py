@@ -9,6 +9,7 @@ from aand_edge.artifacts import EngineManifest, Threshold
 from aand_edge.engines.base import Runner
 
 RunnerFactory = Callable[[], Runner]
+View = tuple[tuple[int, int], tuple[int, int, int, int]]  # a frame's (height, width), and the region looked at
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Contender:
     executed: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
     deployable: bool = True
+
+    @property
+    def view(self) -> View | None:
+        """The part of the picture that it looks at; None: all of it, at whatever size."""
+        return None if self.roi is None else (self.frame, self.roi)
 
     @classmethod
     def from_manifest(cls, manifest: EngineManifest, load: RunnerFactory) -> Contender:

@@ -189,7 +189,9 @@ class BenchReport:
         return _lines(columns)
 
     def _compared(self, row: EngineRow, text: str) -> str:
-        return "reference" if row.name == self.reference else text
+        if row.name == self.reference:
+            return "reference"
+        return "–" if row.drop is None else text
 
     def table(self) -> Table:
         """The tables for the terminal, one above the other, the recommended engine in bold, and the remarks."""
@@ -220,6 +222,9 @@ class BenchReport:
         """What a reader must know beside the figures: what is left out, and what ran other than asked for."""
         notes = [f"{row.name}: {row.note}" for row in self.rows if row.note]
         notes += [f"{row.name}, memory: {row.memory.reason}" for row in self.rows if row.memory.reason]
+        if self.reference is not None:
+            apart = "looks at another part of the picture than the reference, so they are not compared"
+            notes += [f"{row.name}: {apart}" for row in self.rows if row.drop is None]
         return [*self.pictures.undefined(), *(f"{note.rstrip('.')}." for note in notes)]
 
 
@@ -228,7 +233,8 @@ def recommend(rows: Sequence[EngineRow], reference: str | None, budget_ms: float
 
     Where the fastest is not faster than the reference by MARGIN, the reference is preferred.
     """
-    candidates = [row for row in rows if row.deployable]
+    deployable = [row for row in rows if row.deployable]
+    candidates = [row for row in deployable if row.drop is not None] or deployable
     if not candidates:
         return None
     accurate = [row for row in candidates if row.worst_drop() <= TOLERATED_DROP]
@@ -271,7 +277,7 @@ def _lines(columns: Mapping[str, list[str]]) -> list[list[str]]:
 def _terminal_table(title: str, lines: Sequence[Sequence[str]], chosen: str | None) -> Table:
     table = Table(title=title, title_justify="left")
     for index, heading in enumerate(lines[0]):
-        table.add_column(heading, justify="right" if index else "left")
+        table.add_column(heading, justify="right" if index else "left", no_wrap=not index)
     for cells in lines[1:]:
         table.add_row(*cells, style="bold" if cells[0] == chosen else None)
     return table

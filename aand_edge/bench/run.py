@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aand_edge.artifacts import EngineManifest, write_json, write_text
 from aand_edge.bench.accuracy import Accuracy, batch_of, judge_split, prepare
-from aand_edge.bench.contender import Contender, RunnerFactory
+from aand_edge.bench.contender import Contender, RunnerFactory, View
 from aand_edge.bench.device import describe_device
 from aand_edge.bench.latency import ROUND, Latency, measure_in_turn
 from aand_edge.bench.memory import measure_memory
@@ -50,7 +50,7 @@ def run_bench(
     _check(contenders)
     rows = _measure(contenders, category, repeats, warmup, progress or _silent)
     reference = reference_of(contenders)
-    rows = compare(rows, reference)
+    rows = compare(rows, reference, {contender.name: contender.view for contender in contenders})
     report = BenchReport(
         category=category.name,
         rows=tuple(rows),
@@ -119,19 +119,27 @@ def first_batch(category: Category, contender: Contender) -> Frames:
 
 
 def reference_of(contenders: Sequence[Contender]) -> str | None:
-    """Name of the fp32 contender that the others are compared with: OpenVINO's, or another engine, or the yardstick."""
+    """Name of the fp32 contender that the others are compared with.
+
+    An engine rather than the yardstick, one that sees the whole picture rather than a region, OpenVINO's if it can be.
+    """
     fp32 = [contender for contender in contenders if contender.precision == "fp32"]
-    ranked = sorted(fp32, key=lambda contender: (not contender.deployable, contender.backend != "openvino"))
+    ranked = sorted(fp32, key=lambda each: (not each.deployable, each.view is not None, each.backend != "openvino"))
     return ranked[0].name if ranked else None
 
 
-def compare(rows: Sequence[EngineRow], reference: str | None) -> list[EngineRow]:
-    """The rows with `drop` (the reference's figure minus the row's) and `flips` filled in, if there is a reference."""
+def compare(rows: Sequence[EngineRow], reference: str | None, views: Mapping[str, View | None]) -> list[EngineRow]:
+    """The rows with `drop` (the reference's figure minus the row's) and `flips` filled in, if there is a reference.
+
+    A row that looks at another part of the picture stays as it is: its figures say nothing of a loss.
+    """
     if reference is None:
         return list(rows)
     against = next(row for row in rows if row.name == reference)
     return [
         replace(row, drop=_drop(row.figures(), against.figures()), flips=_flips(row.accuracy, against.accuracy))
+        if views[row.name] == views[reference]
+        else row
         for row in rows
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from aand_edge.cli.app import app
-from aand_edge.cli.failure import explain
+from aand_edge.cli.failure import INTERRUPTED, explain
 
 __all__ = ["app", "main"]
 
@@ -14,5 +14,9 @@ def main() -> None:
     """Run a command; whatever goes wrong ends in one sentence on stderr and the documented exit code."""
     try:
         app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this, without a word
+            explain(KeyboardInterrupt())
+        raise
     except (Exception, KeyboardInterrupt) as error:
         sys.exit(explain(error))

@@ -12,7 +12,7 @@ app = typer.Typer(
     name="aand-edge",
     help="Train AAND on pictures of good parts, build an engine, and judge parts beside a conveyor.",
     epilog="Exit codes: 0 ok · 1 failure · 2 usage · 3 missing dependency or device · 4 artefact mismatch · "
-    "5 accuracy budget failed · 6 latency budget failed",
+    "5 accuracy budget failed · 6 latency budget failed · 130 interrupted",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -21,7 +21,9 @@ def command(
     category: CategoryName = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Timed runs an engine.")] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Runs before the first timed one.")] = None,
-    budget_ms: Annotated[float | None, typer.Option(help="P99 that must be kept; exit code 6 where it is not.")] = None,
+    budget_ms: Annotated[
+        float | None, typer.Option(min=0, help="P99 that must be kept; exit code 6 where it is not.")
+    ] = None,
     eager: Annotated[bool, typer.Option("--eager", help="Measure the PyTorch model beside the engines.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report.")] = None,
     as_json: Json = False,
@@ -41,6 +43,8 @@ def command(
     manifests = [read_manifest(path) for path in paths]
     models = sorted({manifest.model for manifest in manifests})
     folder = workspace.models / models[0]
+    if eager and len(models) > 1:
+        raise UsageError(f"--eager is for engines of one model, these are of {', '.join(models)}", "Name the engines.")
     if len(models) > 1 and data is None and workspace.settings.data.root is None:
         raise UsageError(
             f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."

@@ -22,14 +22,16 @@ def command(
     backend: Backend = None,
     frame: Frame = None,
     roi: Roi = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the engine; 0: the backend's choice.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, help="CPU threads of the engine; 0: the backend's choice.")
+    ] = None,
     false_rejects: FalseRejects = None,
     reuse: Annotated[bool, typer.Option("--reuse", help="Keep an engine that the same build made here.")] = False,
     as_json: Json = False,
 ) -> None:
     """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
     from aand_edge.cli.lookup import find_graph
-    from aand_edge.cli.show import answer, say, ticking
+    from aand_edge.cli.show import answer, ticking
     from aand_edge.config import Workspace
     from aand_edge.engines.base import BuildOptions
     from aand_edge.engines.build import BuildRequest, build_engine
@@ -49,8 +51,6 @@ def command(
     )
     with ticking("accept") as tick:
         path, manifest = build_engine(request, tick)
-    if manifest.precision_note:
-        say(f"note: {manifest.precision_note}")
     answer({"manifest": str(path), **manifest.model_dump(mode="json")}, as_json, _table(path, manifest))
 
 

@@ -97,6 +97,9 @@ class TrainingBars:
     ) -> None:
         self.bars.stop()
 
+    def resumed(self, stage: str, epoch: int) -> None:
+        say(f"going on with an interrupted training: stage {STAGES[stage]}, after epoch {epoch}")
+
     def epoch_done(self, stage: str, epoch: int, epochs: int, losses: dict[str, float]) -> None:
         note = f"epoch {epoch}/{epochs}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
         self.bars.update(self._task(stage), note=note)

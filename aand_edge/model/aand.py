@@ -29,8 +29,7 @@ class Aand(nn.Module):
 
     def __init__(self, backbone: str = "wide_resnet50_2", size: int = 256, amplify: bool = True) -> None:
         super().__init__()
-        if size < 64 or size % 32:
-            raise UsageError(f"A picture size of {size} does not fit", "Take a multiple of 32, 64 or more.")
+        check_size(size)
         self.backbone = find_backbone(backbone)
         self.size = size
         self.teacher = build_teacher(self.backbone)
@@ -63,6 +62,12 @@ class Aand(nn.Module):
         advanced = self.advanced(pictures)
         blurred = blur(anomaly_map(advanced, self.restore(advanced), self.size))
         return blurred, blurred.flatten(1).amax(dim=1)
+
+
+def check_size(size: int) -> None:
+    """Raises UsageError where a picture of `size` pixels a side does not fit strides of 4 to 32."""
+    if size < 64 or size % 32:
+        raise UsageError(f"A picture size of {size} does not fit", "Take a multiple of 32, 64 or more.")
 
 
 def as_features(levels: Iterable[Tensor]) -> Features:

@@ -68,6 +68,7 @@ def save_snapshot(
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
     facts = {"run": run, "stage": progress.stage, "epoch": progress.epoch, "history": progress.history}
+    facts["seconds"] = progress.seconds
     with atomic_path(folder / SNAPSHOT) as temporary:
         save_file(
             {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
@@ -91,7 +92,9 @@ class Snapshot:
         try:
             with safe_open(path, "pt") as stored:
                 facts = json.loads((stored.metadata() or {})["aand"])
-            progress = TypeAdapter(Progress).validate_python({k: facts[k] for k in ("stage", "epoch", "history")})
+            progress = TypeAdapter(Progress).validate_python(
+                {k: facts[k] for k in ("stage", "epoch", "history", "seconds")}
+            )
             return cls(progress, facts["run"], load_file(path))
         except (SafetensorError, ValidationError, KeyError, ValueError, OSError) as error:
             raise ArtefactMismatchError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -37,17 +38,27 @@ class Compute:
 
 
 def choose_compute(device: str = "auto") -> Compute:
-    """device: auto, cpu or cuda[:n]. Raises MissingDependencyError where CUDA is asked for and absent."""
+    """device: auto, cpu or cuda[:n].
+
+    Raises UsageError for another name, MissingDependencyError where CUDA is asked for and absent.
+    """
+    found = find_device(device)
+    pays = _bfloat16_pays() if found.type == "cpu" else torch.cuda.is_bf16_supported(including_emulation=False)
+    return Compute(found, torch.bfloat16 if pays else torch.float32)
+
+
+def find_device(device: str) -> torch.device:
+    """The device of that name. Raises as `choose_compute`."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
-        return Compute(torch.device("cpu"), torch.bfloat16 if _bfloat16_pays() else torch.float32)
-    if device.split(":")[0] != "cuda":
+        return torch.device("cpu")
+    if not re.fullmatch(r"cuda(:\d+)?", device):
         raise UsageError(f"There is no device '{device}'", "Choose auto, cpu or cuda.")
-    if not torch.cuda.is_available():
+    number = int(device.partition(":")[2] or 0)
+    if not torch.cuda.is_available() or number >= torch.cuda.device_count():
         raise MissingDependencyError("No CUDA device is usable here", "Take --device cpu, or check `nvidia-smi`.")
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return Compute(torch.device(device), torch.bfloat16 if native else torch.float32)
+    return torch.device(device)
 
 
 def _bfloat16_pays() -> bool:

@@ -33,6 +33,8 @@ class Step(Protocol):
 class Watcher(Protocol):
     """Is told what goes on."""
 
+    def resumed(self, stage: StageName, epoch: int) -> None: ...
+
     def epoch_done(self, stage: StageName, epoch: int, epochs: int, losses: dict[str, float]) -> None: ...
 
     def batch_done(self, stage: StageName, epoch: int, epochs: int, batch: int, batches: int) -> None: ...
@@ -45,6 +47,7 @@ class Progress:
     stage: StageName
     epoch: int = 0  # epochs of this stage that are done
     history: list[dict[str, float]] = field(default_factory=list)  # mean losses, a row an epoch of both stages
+    seconds: dict[str, float] = field(default_factory=dict)  # spent in each stage, interruptions left out
 
 
 Save = Callable[[Progress, torch.optim.Optimizer], None]
@@ -69,56 +72,52 @@ def make_optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.
     return torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=(0.5, 0.999))
 
 
-def run_stage(
-    step: Step,
-    *,
-    progress: Progress,
-    epochs: int,
-    pictures: int,
-    recipe: Recipe,
-    optimiser: torch.optim.Optimizer,
-    seed: int,
-    save: Save,
-    watcher: Watcher,
-) -> None:
-    """Train until `epochs` are done, snapshotting on the way. Raises TrainingError on a loss that is not finite."""
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run: what a step does, and how many of them there are."""
+
+    step: Step
+    epochs: int
+    pictures: int
+    recipe: Recipe
+    optimiser: torch.optim.Optimizer
+    seed: int
+
+
+def run_stage(stage: Stage, progress: Progress, save: Save, watcher: Watcher) -> None:
+    """Train until all epochs are done, snapshotting on the way. Raises TrainingError on a loss that is not finite."""
     saved = time.monotonic()
-    while progress.epoch < epochs:
-        means = _run_epoch(step, progress, epochs, pictures, recipe, optimiser, seed, watcher)
+    while progress.epoch < stage.epochs:
+        start = time.monotonic()
+        means = _run_epoch(stage, progress, watcher)
         progress.epoch += 1
         progress.history.append(means)
-        watcher.epoch_done(progress.stage, progress.epoch, epochs, means)
-        if progress.epoch == epochs or time.monotonic() - saved > SNAPSHOT_SECONDS:
-            save(progress, optimiser)
+        progress.seconds[progress.stage] = progress.seconds.get(progress.stage, 0.0) + time.monotonic() - start
+        watcher.epoch_done(progress.stage, progress.epoch, stage.epochs, means)
+        if progress.epoch == stage.epochs or time.monotonic() - saved > SNAPSHOT_SECONDS:
+            save(progress, stage.optimiser)
             saved = time.monotonic()
 
 
-def _run_epoch(
-    step: Step,
-    progress: Progress,
-    epochs: int,
-    pictures: int,
-    recipe: Recipe,
-    optimiser: torch.optim.Optimizer,
-    seed: int,
-    watcher: Watcher,
-) -> dict[str, float]:
-    generator = epoch_generator(seed, progress.stage, progress.epoch)
-    plan = batches(pictures, recipe.batch, generator)
+def _run_epoch(stage: Stage, progress: Progress, watcher: Watcher) -> dict[str, float]:
+    """Mean losses of one epoch, by name."""
+    recipe, optimiser = stage.recipe, stage.optimiser
+    generator = epoch_generator(stage.seed, progress.stage, progress.epoch)
+    plan = batches(stage.pictures, recipe.batch, generator)
     sums: dict[str, float] = {}
     for number, rows in enumerate(plan):
-        rate = recipe.learning_rate * recipe.factor((progress.epoch + number / len(plan)) / epochs)
+        rate = recipe.learning_rate * recipe.factor((progress.epoch + number / len(plan)) / stage.epochs)
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad(set_to_none=True)
-        losses = step(rows, generator)
+        losses = stage.step(rows, generator)
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         _refuse_non_finite(values, progress, number)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value / len(plan)
-        watcher.batch_done(progress.stage, progress.epoch, epochs, number + 1, len(plan))
+        watcher.batch_done(progress.stage, progress.epoch, stage.epochs, number + 1, len(plan))
     return sums
 
 

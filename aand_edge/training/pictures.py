@@ -51,8 +51,6 @@ def load_training(samples: Sequence[Sample], size: int) -> TrainingPictures:
 
 def split_holdout(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
     """(for training, held out): a share drawn by `seed`, at least four pictures but never over a quarter."""
-    if not 0 < share < 1:
-        raise UsageError(f"A hold-out share of {share} cannot be taken", "Take a share between 0 and 1, say 0.1.")
     fewest = min(MIN_HOLDOUT, max(1, len(samples) // 4))
     count = min(max(round(share * len(samples)), fewest), len(samples) - 1)
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist()

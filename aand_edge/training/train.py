@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aand_edge.artifacts import ModelCard, write_json
+from aand_edge.artifacts import ModelCard, check_writable, write_json
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category, Sample
-from aand_edge.errors import ArtefactMismatchError
+from aand_edge.errors import ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
-from aand_edge.model.aand import Aand
+from aand_edge.model.aand import Aand, check_size
+from aand_edge.model.backbones import find_backbone
 from aand_edge.model.losses import HARD_PATCHES
 from aand_edge.model.weights import WeightsOrigin, load_teacher
 from aand_edge.training.checkpoint import CARD, Snapshot, discard_snapshot, save_model, save_snapshot
-from aand_edge.training.compute import Compute, choose_compute
-from aand_edge.training.loop import Progress, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
+from aand_edge.training.compute import Compute, choose_compute, find_device
+from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
 from aand_edge.training.pictures import (
     TrainingPictures,
     build_synthesiser,
@@ -57,6 +57,20 @@ class TrainingOptions:
     false_rejects: float = 0.01
     fresh: bool = False  # start over even where a snapshot lies
 
+    def __post_init__(self) -> None:
+        """Raises UsageError or MissingDependencyError for what cannot be trained with, before a picture is opened."""
+        find_backbone(self.backbone)
+        check_size(self.size)
+        find_device(self.device)
+        if self.weights is not None and not self.weights.is_file():
+            raise UsageError(f"There is no weights file {self.weights}", "Check --weights.")
+        if not 0 < self.holdout < 1:
+            raise UsageError(f"A hold-out share of {self.holdout} cannot be taken", "Take a share between 0 and 1.")
+        if not 0 < self.false_rejects < 1:
+            raise UsageError(f"A false-reject rate of {self.false_rejects} is none", "Take a rate between 0 and 1.")
+        if self.hard_patches < 0 or self.cache_mb < 0:
+            raise UsageError("--hard-patches and --cache-mb cannot be negative", "Take 0 or more.")
+
 
 def train(category: Category, folder: Path, options: TrainingOptions, watcher: Watcher) -> ModelCard:
     """Train one model and write it into `folder`; goes on from a snapshot that lies there."""
@@ -67,6 +81,7 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     model = Aand(options.backbone, options.size, options.amplify)
     origin = load_teacher(model.teacher, model.backbone, options.weights)
     compute.place(model)
+    check_writable(folder)
     kept, held_out = split_holdout(category.train, options.holdout, options.seed)
     run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
     run.execute(origin)
@@ -95,7 +110,6 @@ class Run:
         self.model, self.training, self.folder = model, training, folder
         self.options, self.compute, self.watcher, self.data_digest = options, compute, watcher, data_digest
         self.progress = Progress("amplify")
-        self.seconds = {"amplify": 0.0, "distill": 0.0}
 
     def execute(self, origin: WeightsOrigin) -> None:
         """Both stages, or what is left of them."""
@@ -105,11 +119,12 @@ class Run:
             self._check_same_run(snapshot)
             snapshot.restore_model(self.model)
             self.progress = snapshot.progress
+            self.watcher.resumed(self.progress.stage, self.progress.epoch)
         if self.progress.stage == "amplify":
             if self.model.amplifiers is not None:
                 self._amplify(snapshot)
                 snapshot = None
-            self.progress = Progress("distill", 0, self.progress.history)
+            self.progress = replace(self.progress, stage="distill", epoch=0)
         self._distill(snapshot)
 
     def _amplify(self, snapshot: Snapshot | None) -> None:
@@ -133,19 +148,11 @@ class Run:
         optimiser = make_optimiser(parameters, self.options.recipe)
         if snapshot is not None:
             snapshot.restore_optimiser(optimiser)
-        start = time.monotonic()
-        run_stage(
-            step,
-            progress=self.progress,
-            epochs=epochs,
-            pictures=len(self.training),
-            recipe=self.options.recipe,
-            optimiser=optimiser,
-            seed=self.options.seed,
-            save=lambda progress, adam: save_snapshot(self.folder, self.model, adam, progress, self.asked),
-            watcher=self.watcher,
-        )
-        self.seconds[self.progress.stage] += time.monotonic() - start
+        stage = Stage(step, epochs, len(self.training), self.options.recipe, optimiser, self.options.seed)
+        run_stage(stage, self.progress, self._save, self.watcher)
+
+    def _save(self, progress: Progress, optimiser: torch.optim.Optimizer) -> None:
+        save_snapshot(self.folder, self.model, optimiser, progress, self.asked)
 
     def _asked_for(self, origin: WeightsOrigin) -> dict[str, Any]:
         options = self.options
@@ -210,11 +217,11 @@ def _card(
         recipe=options.recipe.to_dict(),
         protocol=(
             f"Last epoch of a fixed schedule. Threshold from {len(held_out)} training pictures held out of training. "
-            "No test picture was read."
+            "No test picture entered training."
         ),
         weights={"source": origin.source, "sha256_teacher": origin.sha256},
         versions=versions(),
-        seconds={**{key: round(value, 1) for key, value in run.seconds.items()}},
+        seconds={**{key: round(value, 1) for key, value in run.progress.seconds.items()}},
         threshold=conformal_threshold(scores, options.false_rejects),
     )
 

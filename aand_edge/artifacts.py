@@ -155,10 +155,13 @@ class GraphFacts:
     size        side S of the map, pixels
     frame       height and width of the picture that the graph takes, pixels
     colour      order of the input's channels, "BGR" or "RGB"
-    precision   of the trunk: fp32 or fp16 (int8 has Q/DQ on top)
+    precision   of the trunk: fp32 or fp16; int8 is fp16 with Q/DQ pairs on top
     weights     SHA-256 of model.safetensors
     batch       N of the static input shape
     roi         x, y, width, height of the part of the frame that the graph looks at; None: all of it
+    calibration key of the calibration table; "" where nothing is quantised
+    quantised   the regions with Q/DQ pairs
+    weight_bits of quantised weights
     """
 
     name: str
@@ -170,6 +173,9 @@ class GraphFacts:
     weights: str
     batch: int = 1
     roi: tuple[int, int, int, int] | None = None
+    calibration: str = ""
+    quantised: tuple[str, ...] = ()
+    weight_bits: int = 8
     format: int = 1
 
     PREFIX = "aand."
@@ -177,7 +183,8 @@ class GraphFacts:
     def to_metadata(self) -> dict[str, str]:
         """As ONNX metadata_props."""
         roi = ",".join(map(str, self.roi)) if self.roi else ""
-        fields = {**self.__dict__, "frame": f"{self.frame[1]}x{self.frame[0]}", "roi": roi}
+        frame, quantised = f"{self.frame[1]}x{self.frame[0]}", ",".join(self.quantised)
+        fields = {**self.__dict__, "frame": frame, "roi": roi, "quantised": quantised}
         return {self.PREFIX + key: str(value) for key, value in fields.items()}
 
     @classmethod
@@ -198,6 +205,9 @@ class GraphFacts:
                 weights=facts["weights"],
                 batch=int(facts["batch"]),
                 roi=(x, y, w, h) if facts["roi"] else None,
+                calibration=facts["calibration"],
+                quantised=tuple(filter(None, facts["quantised"].split(","))),
+                weight_bits=int(facts["weight_bits"]),
                 format=int(facts["format"]),
             )
         except (KeyError, ValueError) as error:

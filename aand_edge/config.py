@@ -1,8 +1,9 @@
-"""The workspace: a folder with `aand-edge.toml`, `models/`, `engines/` and `benchmarks/`.
+"""The workspace: a folder with `aand-edge.toml`, `models/`, `calib/`, `engines/` and `benchmarks/`.
 
-[data]       which pictures          [build]      precision and backend of engines
-[model]      which network           [bench]      how long and how hard to measure
-[train]      how it learns           [threshold]  how many good parts may be rejected
+[data]       which pictures          [calibrate]  how the ranges of int8 engines are read
+[model]      which network           [build]      precision and backend of engines
+[train]      how it learns           [bench]      how long and how hard to measure
+[threshold]  how many good parts may be rejected
 """
 
 from __future__ import annotations
@@ -70,10 +71,20 @@ class ThresholdSettings(Section):
     false_rejects: float = Field(0.01, gt=0, lt=1)
 
 
+class CalibrateSettings(Section):
+    """[calibrate]"""
+
+    method: Literal["minmax", "percentile", "entropy", "mse"] = "percentile"
+    percentile: float = Field(99.999, gt=0, le=100)
+    images: int = Field(16, ge=1)
+    anomalies: bool = False
+
+
 class BuildSettings(Section):
     """[build]"""
 
-    precision: Literal["fp32", "fp16"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    quantise: tuple[str, ...] | None = None
     backend: str = "auto"
     threads: int = Field(0, ge=0)
 
@@ -93,6 +104,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     threshold: ThresholdSettings = ThresholdSettings()
+    calibrate: CalibrateSettings = CalibrateSettings()
     build: BuildSettings = BuildSettings()
     bench: BenchSettings = BenchSettings()
 
@@ -117,6 +129,10 @@ class Workspace:
     @property
     def models(self) -> Path:
         return self.root / "models"
+
+    @property
+    def calib(self) -> Path:
+        return self.root / "calib"
 
     @property
     def engines(self) -> Path:
@@ -196,8 +212,15 @@ TEMPLATE = """\
 [threshold]
 # false_rejects = 0.01              # share of good parts that may be rejected
 
+[calibrate]
+# method = "percentile"             # minmax, entropy, mse
+# percentile = 99.999               # of a tensor's values other than zero
+# images = 16                       # held-out pictures to look at
+# anomalies = false                 # true: also at synthetic anomalies on them
+
 [build]
-# precision = "fp32"                # fp16
+# precision = "fp32"                # fp16, int8
+# quantise = ["teacher2", "bottleneck"]   # regions of an int8 engine; `aand-edge inspect GRAPH` lists them
 # backend = "auto"                  # openvino or onnxruntime
 # threads = 0                       # 0: the backend's choice
 

@@ -35,7 +35,7 @@ def root(
     """Train AAND on pictures of good parts, build an engine, and judge parts beside a conveyor."""
 
 
-from aand_edge.cli import bench, build, evaluate, export, init, inspect, run, threshold, train  # noqa: E402
+from aand_edge.cli import bench, build, calibrate, evaluate, export, init, inspect, run, threshold, train  # noqa: E402
 
 COMMANDS = (
     ("init", init.command),
@@ -43,6 +43,7 @@ COMMANDS = (
     ("train", train.command),
     ("eval", evaluate.command),
     ("export", export.command),
+    ("calibrate", calibrate.command),
     ("build", build.command),
     ("bench", bench.command),
     ("threshold", threshold.command),

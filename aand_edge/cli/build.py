@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aand_edge.cli.options import Backend, FalseRejects, Frame, Json, Model, Precision, Roi
+from aand_edge.cli.options import Backend, FalseRejects, Frame, Json, Locked, Model, Precision, Quantise, Roi
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,27 +25,33 @@ def command(
     threads: Annotated[
         int | None, typer.Option(min=0, help="CPU threads of the engine; 0: the backend's choice.")
     ] = None,
+    quantise: Quantise = None,
+    locked: Locked = False,
     false_rejects: FalseRejects = None,
     reuse: Annotated[bool, typer.Option("--reuse", help="Keep an engine that the same build made here.")] = False,
     as_json: Json = False,
 ) -> None:
     """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
-    from aand_edge.cli.lookup import find_graph
+    from aand_edge.cli.graphs import Int8, find_graph
     from aand_edge.cli.show import answer, ticking
     from aand_edge.config import Workspace
     from aand_edge.engines.base import BuildOptions
     from aand_edge.engines.build import BuildRequest, build_engine
+    from aand_edge.engines.registry import find_backend
 
     workspace = Workspace.open()
     settings = workspace.settings
     asked = checked_precision(precision or settings.build.precision)
-    graph, holdout = find_graph(workspace, model, asked, frame, roi)
+    engine_backend = find_backend(backend or settings.build.backend)
+    regions = parse_regions(quantise, settings.build.quantise)
+    int8 = Int8(regions, engine_backend.int8_weight_bits(), settings.calibrate, locked)
+    files = find_graph(workspace, model, asked, frame, roi, int8)
     request = BuildRequest(
-        graph=graph,
-        holdout=holdout,
+        graph=files.graph,
+        holdout=files.holdout,
         folder=workspace.engines,
         options=BuildOptions(asked, settings.build.threads if threads is None else threads),
-        backend=backend or settings.build.backend,
+        backend=engine_backend.name,
         false_rejects=settings.threshold.false_rejects if false_rejects is None else false_rejects,
         reuse=reuse,
     )
@@ -62,7 +68,16 @@ def checked_precision(name: str) -> PrecisionName:
         return "fp32"
     if name == "fp16":
         return "fp16"
-    raise UsageError(f"There is no precision '{name}'", "Choose fp32 or fp16.")
+    if name == "int8":
+        return "int8"
+    raise UsageError(f"There is no precision '{name}'", "Choose fp32, fp16 or int8.")
+
+
+def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """ "teacher2,bottleneck" → its parts; the workspace's where nothing was given."""
+    if quantise is None:
+        return settings
+    return tuple(part.strip() for part in quantise.split(",") if part.strip())
 
 
 def _table(path: Path, manifest: EngineManifest) -> Table:

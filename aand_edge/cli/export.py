@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from aand_edge.cli.options import Frame, Json, Model, Precision, Roi
+from aand_edge.cli.options import Frame, Json, Locked, Model, Precision, Quantise, Roi
 from aand_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aand_edge.cli.graphs import Int8
+    from aand_edge.config import Workspace
+    from aand_edge.export.export import Exported, ExportOptions
 
 
 def command(
@@ -19,42 +26,74 @@ def command(
         str, typer.Option(help="Order of the frame's channels: BGR (as OpenCV gives it) or RGB.")
     ] = "BGR",
     batch: Annotated[int, typer.Option(help="Frames a call.")] = 1,
+    quantise: Quantise = None,
+    weight_bits: Annotated[
+        int, typer.Option(help="Of int8 weights: 8, or 7 for x86 CPUs without VNNI, where products of 8 saturate.")
+    ] = 8,
+    locked: Locked = False,
     as_json: Json = False,
 ) -> None:
     """Fuse a trained model into one ONNX graph and check that it answers as PyTorch does."""
-    from aand_edge.cli.build import checked_precision
+    from dataclasses import replace
+
+    from aand_edge.cli.build import checked_precision, parse_regions
+    from aand_edge.cli.graphs import Int8
     from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
-    from aand_edge.cli.show import answer, facts, ticking
+    from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
-    from aand_edge.export.export import ExportOptions, export_model
+    from aand_edge.export.export import ExportOptions
 
     workspace = Workspace.open()
-    options = ExportOptions(
-        precision=checked_precision(precision or workspace.settings.build.precision),
-        frame=parse_frame(frame),
-        roi=parse_roi(roi),
-        colour=_checked_colour(colour),
-        batch=batch,
-    )
-    with ticking("parity") as tick:
-        exported = export_model(find_model(workspace, model), options, tick)
-    parity = exported.parity
-    rows = [
-        ("graph", exported.graph),
+    asked = checked_precision(precision or workspace.settings.build.precision)
+    options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), batch)
+    folder = find_model(workspace, model)
+    if asked == "int8":
+        regions = parse_regions(quantise, workspace.settings.build.quantise)
+        int8 = Int8(regions, weight_bits, workspace.settings.calibrate, locked)
+        exported, graph = _export_int8(workspace, folder, replace(options, precision="fp16"), int8)
+    else:
+        exported = _export(folder, options)
+        graph = exported.graph
+    reply: dict[str, Any] = {
+        "graph": str(graph),
+        "holdout": str(exported.holdout),
+        "parity": exported.parity.to_dict(),
+    }
+    answer(reply, as_json, facts(f"{exported.facts.name} {asked}", _rows(exported, graph)))
+
+
+def _export(folder: Path, options: ExportOptions) -> Exported:
+    from aand_edge.cli.show import ticking
+    from aand_edge.export.export import export_model
+
+    with ticking(f"export {options.precision}") as tick:
+        return export_model(folder, options, tick)
+
+
+def _export_int8(workspace: Workspace, folder: Path, fp16: ExportOptions, int8: Int8) -> tuple[Exported, Path]:
+    """The fp16 graph, and the int8 graph made of it with ranges from the fp32 one."""
+    from dataclasses import replace
+
+    from aand_edge.cli.graphs import GraphFiles, quantised_graph
+
+    full, half = _export(folder, replace(fp16, precision="fp32")), _export(folder, fp16)
+    return half, quantised_graph(workspace, GraphFiles(full.graph, full.holdout), half.graph, int8)
+
+
+def _rows(exported: Exported, graph: Path) -> list[tuple[str, object]]:
+    parity, facts = exported.parity, exported.facts
+    before = " before it is quantised" if graph != exported.graph else ""
+    return [
+        ("graph", graph),
         ("held-out pictures", exported.holdout),
+        ("input", f"uint8 {facts.batch} x {facts.frame[0]} x {facts.frame[1]} x 3, {facts.colour}"),
         (
-            "input",
-            f"uint8 {exported.facts.batch} x {exported.facts.frame[0]} x {exported.facts.frame[1]} x 3, {colour}",
-        ),
-        (
-            "map, against PyTorch",
+            f"map, against PyTorch{before}",
             f"differs by {parity.map_error_max:.1e} at most; {parity.tolerance:g} is allowed, "
             f"the maps' own spread is {parity.map_spread:.2g}",
         ),
-        ("score, against PyTorch", f"differs by {parity.score_error_max:.1e} at most"),
+        (f"score, against PyTorch{before}", f"differs by {parity.score_error_max:.1e} at most"),
     ]
-    reply = {"graph": str(exported.graph), "holdout": str(exported.holdout), "parity": parity.to_dict()}
-    answer(reply, as_json, facts(f"{exported.facts.name} {exported.facts.precision}", rows))
 
 
 def _checked_colour(name: str) -> Literal["BGR", "RGB"]:

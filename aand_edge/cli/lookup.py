@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aand_edge.cli.show import say
 from aand_edge.config import Workspace
-from aand_edge.errors import MissingDependencyError, UsageError
+from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from aand_edge.data.layouts import Category
@@ -75,47 +75,6 @@ def parse_roi(roi: str | None) -> tuple[int, int, int, int] | None:
         raise UsageError(f"'{roi}' is no region", "Write it as X,Y,WIDTH,HEIGHT, for example --roi 320,0,640,640.")
     x, y, width, height = (int(part) for part in parts)
     return x, y, width, height
-
-
-def find_graph(
-    workspace: Workspace, model: str | None, precision: str, frame: str | None, roi: str | None
-) -> tuple[Path, Path]:
-    """The fused graph to build from and its held-out set: a named ONNX file, or the model's, exported if need be."""
-    if model is not None and model.endswith(".onnx"):
-        graph = Path(model)
-        if not graph.is_file():
-            raise UsageError(f"There is no graph {graph}", "Write one with `aand-edge export`.")
-        return graph, graph.with_name(graph.name.removesuffix(".onnx").rpartition(".")[0] + ".holdout.npz")
-    folder = find_model(workspace, model)
-    stem = folder.name + (f"-{frame.lower()}" if frame else "")
-    graph, holdout = folder / f"{stem}.{precision}.onnx", folder / f"{stem}.holdout.npz"
-    if not _up_to_date(graph, holdout, folder, parse_roi(roi)):
-        _export(folder, precision, frame, roi)
-    return graph, holdout
-
-
-def _up_to_date(graph: Path, holdout: Path, folder: Path, roi: tuple[int, int, int, int] | None) -> bool:
-    """Whether the graph looks at that region and was written from the weights that lie beside it."""
-    from aand_edge.artifacts import GraphFacts, ModelCard
-
-    if not (graph.is_file() and holdout.is_file()):
-        return False
-    facts = GraphFacts.from_graph(graph)
-    return facts.roi == roi and facts.weights == ModelCard.read(folder / "card.json").weights.get("sha256")
-
-
-def _export(folder: Path, precision: str, frame: str | None, roi: str | None) -> None:
-    from aand_edge.cli.show import ticking
-
-    try:
-        from aand_edge.export.export import ExportOptions, export_model
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"{folder} holds no {precision} graph, and writing one needs {error.name}",
-            f"Run `aand-edge export --precision {precision}` where the model was trained and copy the folder here.",
-        ) from None
-    with ticking("export") as tick:
-        export_model(folder, ExportOptions(precision, parse_frame(frame), parse_roi(roi)), tick)  # type: ignore[arg-type]
 
 
 def find_engines(workspace: Workspace, names: list[str]) -> list[Path]:

@@ -14,7 +14,7 @@ Data = Annotated[Path | None, typer.Option("--data", help="Folder of pictures: a
 Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa, mvtec3d or folder.")]
 CategoryName = Annotated[str | None, typer.Option("--category", help="Which category under --data.")]
 Model = Annotated[str | None, typer.Argument(help="A model's name or folder; the newest of the workspace by default.")]
-Precision = Annotated[str | None, typer.Option("--precision", help="fp32 or fp16.")]
+Precision = Annotated[str | None, typer.Option("--precision", help="fp32, fp16 or int8.")]
 Backend = Annotated[str | None, typer.Option("--backend", help="auto, openvino or onnxruntime.")]
 FalseRejects = Annotated[
     float | None, typer.Option("--false-rejects", help="Share of good parts that may be rejected, 0 … 1.")
@@ -22,3 +22,7 @@ FalseRejects = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Frame = Annotated[str | None, typer.Option("--frame", help="WIDTHxHEIGHT of the camera's frame, resized in the graph.")]
 Roi = Annotated[str | None, typer.Option("--roi", help="X,Y,WIDTH,HEIGHT of the part of the frame to look at.")]
+Quantise = Annotated[
+    str | None, typer.Option("--quantise", help="Regions of an int8 engine, with commas; `inspect GRAPH` lists them.")
+]
+Locked = Annotated[bool, typer.Option("--locked", help="Refuse a calibration table that was made for something else.")]

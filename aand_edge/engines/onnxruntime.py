@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Frames, Outputs, check_frames
+from aand_edge.engines.cpu import int8_weight_bits
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
 ELEMENTS = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64", "uint8": "u8", "int8": "i8"}
@@ -37,6 +38,9 @@ class OnnxRuntime:
 
     def device(self) -> dict[str, str]:
         return {"device": "CPU"}  # the graph runs on any: nothing of this machine is in the file
+
+    def int8_weight_bits(self) -> int:
+        return int8_weight_bits()
 
     def build(self, graph: Path, options: BuildOptions) -> BuiltEngine:
         executed = executed_precisions(graph, options.threads)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Frames, Outputs, check_frames
+from aand_edge.engines.cpu import int8_weight_bits
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
 BOOKKEEPING = frozenset({"Input", "Parameter", "Output", "Result", "Const", "Constant"})
@@ -47,6 +48,9 @@ class OpenVino:
             "formats": " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
         }
 
+    def int8_weight_bits(self) -> int:
+        return int8_weight_bits()
+
     def build(self, graph: Path, options: BuildOptions) -> BuiltEngine:
         import openvino
 
@@ -59,6 +63,11 @@ class OpenVino:
         stream = io.BytesIO()
         compiled.export_model(stream)
         executed = executed_precisions(compiled)
+        if options.precision == "int8" and not {"i8", "u8"} & set(executed):
+            raise ArtefactMismatchError(
+                f"int8 was asked for, and OpenVINO would run no layer of {graph.name} in it",
+                "Build it with --precision fp32.",
+            )
         return BuiltEngine(
             plan=stream.getvalue(),
             executed=executed,

@@ -12,18 +12,21 @@ import torch
 
 from aand_edge.artifacts import GraphFacts, atomic_path
 from aand_edge.errors import AandEdgeError
+from aand_edge.export.regions import name_regions
+from aand_edge.export.validate import OPSET, inspect_model
 from aand_edge.model.fused import FusedAand
-
-OPSET = 20  # the newest that TensorRT 10.3 parses; float16 Q/DQ scales need 19
 
 
 def write_graph(fused: FusedAand, facts: GraphFacts, path: Path) -> None:
     """Export `fused` for facts.batch frames of facts.frame pixels, and put the facts into the file."""
-    graph, simplified = onnxsim.simplify(_trace(fused, facts))
+    traced = _trace(fused, facts)
+    graph, simplified = onnxsim.simplify(traced)
     if not simplified:
         raise AandEdgeError("The simplified graph does not compute what the graph computed", "Report this as a bug.")
+    name_regions(graph, traced)
     onnx.helper.set_model_props(graph, facts.to_metadata())
     onnx.checker.check_model(graph, full_check=True)
+    inspect_model(graph, facts).raise_for_problems(path)
     with atomic_path(path) as temporary:
         onnx.save_model(graph, str(temporary))
 

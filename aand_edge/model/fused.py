@@ -6,7 +6,8 @@
 The constructor takes a trained `Aand` and does once what training does at every step; `forward` holds only what
 must be in the graph. Nothing here changes the answer beyond rounding:
 
-- BatchNorm is folded into the convolution before it; the channel order of the frame into the first one;
+- BatchNorm is folded into the convolution before it; the frame's channel order and the division by its standard
+  deviation into the first one;
 - the positional encoding is a constant after the gate's first convolution, which is linear;
 - the prototypes are normalised and divided by the temperature; a cosine over 0.2 lies within ±5, so the softmax
   needs no maximum and the gate is a ratio of two sums;
@@ -53,7 +54,6 @@ class FusedAand(nn.Module):
     """
 
     mean: Tensor
-    scale: Tensor
 
     def __init__(
         self, model: Aand, *, half: bool = False, colour: Colour = "BGR", geometry: FrameGeometry | None = None
@@ -62,7 +62,6 @@ class FusedAand(nn.Module):
         model = copy.deepcopy(model).cpu().float().eval()
         order = [2, 1, 0] if colour == "BGR" else [0, 1, 2]
         self.register_buffer("mean", model.teacher.mean[:, order])
-        self.register_buffer("scale", 1 / model.teacher.std[:, order])
         self.resize = FrameResize(geometry) if geometry else None
         self.trunk = Trunk(fold_batch_norms(model), order)
         self.head = MapHead(model)
@@ -77,8 +76,8 @@ class FusedAand(nn.Module):
         picture = image.float().permute(0, 3, 1, 2)  # cast first: TensorRT does not transpose uint8
         if self.resize is not None:
             picture = self.resize(picture)
-        normalised = (picture - self.mean) * self.scale
-        advanced, student = self.trunk(normalised.half() if self.half_trunk else normalised)
+        centred = picture - self.mean
+        advanced, student = self.trunk(centred.half() if self.half_trunk else centred)
         anomaly_map = self.head(as_features(f.float() for f in advanced), as_features(f.float() for f in student))
         return anomaly_map, anomaly_map.amax(dim=(1, 2))
 
@@ -106,13 +105,13 @@ class FrameResize(nn.Module):
 
 
 class Trunk(nn.Module):
-    """T, RAA, BN and S, for inference: (N, 3, S, S) normalised → F_A and F_S."""
+    """T, RAA, BN and S, for inference: (N, 3, S, S) grey levels less their mean → F_A and F_S."""
 
     def __init__(self, model: Aand, order: list[int]) -> None:
         super().__init__()
         self.teacher, self.bottleneck, self.student = model.teacher, model.bottleneck, model.student
         first = next(part for part in self.teacher.modules() if isinstance(part, nn.Conv2d))
-        first.weight = nn.Parameter(first.weight[:, order].contiguous())
+        first.weight = nn.Parameter((first.weight / model.teacher.std)[:, order].contiguous())
         self.amplifiers = nn.ModuleList(FusedAmplifier(raa) for raa in model.raas())
 
     def forward(self, picture: Tensor) -> tuple[Features, Features]:

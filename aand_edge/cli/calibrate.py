@@ -1,0 +1,77 @@
+"""`aand-edge calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aand_edge.cli.options import Frame, Json, Locked, Model, Roi
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from aand_edge.config import CalibrateSettings
+    from aand_edge.export.calibrate import CalibrationTable
+
+
+def command(
+    model: Model = None,
+    method: Annotated[str | None, typer.Option(help="How ranges are read: percentile, minmax, entropy or mse.")] = None,
+    percentile: Annotated[
+        float | None, typer.Option(help="Per cent of a tensor's values that are not clipped.")
+    ] = None,
+    calib_images: Annotated[int | None, typer.Option(help="Held-out pictures to look at.")] = None,
+    anomalies: Annotated[
+        bool | None, typer.Option("--anomalies/--no-anomalies", help="Also look at synthetic anomalies on them.")
+    ] = None,
+    frame: Frame = None,
+    roi: Roi = None,
+    locked: Locked = False,
+    as_json: Json = False,
+) -> None:
+    """Read the ranges of the trunk's tensors, which int8 engines need, from held-out pictures."""
+    from aand_edge.cli.graphs import calibration_table, find_graph
+    from aand_edge.cli.show import answer
+    from aand_edge.config import Workspace
+
+    workspace = Workspace.open()
+    chosen = {"method": method, "percentile": percentile, "images": calib_images, "anomalies": anomalies}
+    settings = overridden(workspace.settings.calibrate, chosen)
+    path, table = calibration_table(workspace, find_graph(workspace, model, "fp32", frame, roi), settings, locked)
+    answer({"table": str(path), **table.model_dump(mode="json")}, as_json, _summary(path, table))
+
+
+def overridden(settings: CalibrateSettings, chosen: dict[str, Any]) -> CalibrateSettings:
+    """The workspace's settings with the options that were given. Raises UsageError for a value that cannot be."""
+    from pydantic import ValidationError
+
+    from aand_edge.config import CalibrateSettings
+    from aand_edge.errors import UsageError
+
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return CalibrateSettings.model_validate({**settings.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = {"images": "--calib-images"}.get(str(first["loc"][0]), f"--{first['loc'][0]}")
+        raise UsageError(f"{option} {first['input']}: {first['msg']}", "See `aand-edge calibrate --help`.") from None
+
+
+def _summary(path: Path, table: CalibrationTable) -> Table:
+    from aand_edge.cli.show import facts
+
+    clipped = [name for name, each in table.tensors.items() if each.range < 0.999 * each.largest]
+    most = min(table.tensors.items(), key=lambda item: item[1].range / max(item[1].largest, 1e-12))
+    facts_of = table.holds_for
+    method = facts_of["method"] + (f", {facts_of['share']} %" if facts_of["share"] else "")
+    rows = [
+        ("table", path),
+        ("key", table.key[:12]),
+        ("method", method),
+        ("pictures", f"{facts_of['pictures']}{', half of them with anomalies' if facts_of['anomalies'] else ''}"),
+        ("tensors", f"{len(table.tensors)}, {len(clipped)} of them clipped"),
+        ("clipped most", f"{most[0]}: {most[1].range:.3g} of {most[1].largest:.3g}"),
+    ]
+    return facts(path.stem, rows)

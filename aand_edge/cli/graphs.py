@@ -1,0 +1,148 @@
+"""The fused graph that a command works on: one that lies there and is up to date, or one written now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aand_edge.artifacts import GraphFacts, ModelCard
+from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
+from aand_edge.cli.show import say, ticking
+from aand_edge.config import CalibrateSettings, Workspace
+from aand_edge.errors import ArtefactMismatchError, MissingDependencyError, UsageError
+
+if TYPE_CHECKING:
+    from aand_edge.artifacts import Precision
+    from aand_edge.export.calibrate import CalibrationTable
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How an int8 graph is quantised: the regions (None: the default ones), bits of its weights, the calibration."""
+
+    regions: tuple[str, ...] | None = None
+    weight_bits: int = 8
+    calibration: CalibrateSettings = field(default_factory=CalibrateSettings)
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class GraphFiles:
+    """A fused graph and the held-out set beside it."""
+
+    graph: Path
+    holdout: Path
+
+
+def find_graph(
+    workspace: Workspace,
+    model: str | None,
+    precision: Precision,
+    frame: str | None,
+    roi: str | None,
+    int8: Int8 | None = None,
+) -> GraphFiles:
+    """The graph of that precision: a named ONNX file, or the model's, exported and quantised if need be."""
+    if model is not None and model.endswith(".onnx"):
+        return _named(Path(model))
+    folder = find_model(workspace, model)
+    if precision != "int8":
+        return _exported(folder, precision, frame, roi)
+    return _quantised(workspace, folder, frame, roi, int8 or Int8())
+
+
+def calibration_table(
+    workspace: Workspace, fp32: GraphFiles, settings: CalibrateSettings, locked: bool = False
+) -> tuple[Path, CalibrationTable]:
+    """The table of an fp32 graph, in the workspace's calib/, and where it lies."""
+    from aand_edge.export.calibrate import CalibrationOptions, calibrate, table_path
+
+    options = CalibrationOptions(settings.method, settings.percentile, settings.images, settings.anomalies)
+    path = table_path(workspace.calib, fp32.graph, options)
+    with ticking("calibrate") as tick:
+        return path, calibrate(fp32.graph, fp32.holdout, path, options, locked=locked, say=say, progress=tick)
+
+
+def _named(graph: Path) -> GraphFiles:
+    if not graph.is_file():
+        raise UsageError(f"There is no graph {graph}", "Write one with `aand-edge export`.")
+    return GraphFiles(graph, graph.with_name(graph.name.removesuffix(".onnx").rpartition(".")[0] + ".holdout.npz"))
+
+
+def _exported(folder: Path, precision: Precision, frame: str | None, roi: str | None) -> GraphFiles:
+    stem = folder.name + (f"-{frame.lower()}" if frame else "")
+    files = GraphFiles(folder / f"{stem}.{precision}.onnx", folder / f"{stem}.holdout.npz")
+    if not (files.holdout.is_file() and _up_to_date(files.graph, folder, parse_roi(roi))):
+        _export(folder, precision, frame, roi)
+    return files
+
+
+def _quantised(workspace: Workspace, folder: Path, frame: str | None, roi: str | None, int8: Int8) -> GraphFiles:
+    try:
+        import aand_edge.export.int8  # noqa: F401  (onnx is what a device lacks)
+    except ModuleNotFoundError as error:
+        return _copied_here(folder, frame, roi, int8, str(error.name))
+    fp32, fp16 = _exported(folder, "fp32", frame, roi), _exported(folder, "fp16", frame, roi)
+    return GraphFiles(quantised_graph(workspace, fp32, fp16.graph, int8), fp32.holdout)
+
+
+def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: Int8) -> Path:
+    """The int8 graph of an fp16 graph, with ranges read from the fp32 one; written only where it is another."""
+    from aand_edge.export.int8 import Quantisation, int8_path, quantised_facts, write_int8
+    from aand_edge.export.regions import BY_DEFAULT, checked_regions
+
+    regions = BY_DEFAULT if int8.regions is None else checked_regions(int8.regions)
+    quantisation = Quantisation(regions, int8.weight_bits)
+    _, table = calibration_table(workspace, fp32, int8.calibration, int8.locked)
+    target = int8_path(fp16, quantisation)
+    wanted = quantised_facts(GraphFacts.from_graph(fp16), table.key, quantisation)
+    if not (target.is_file() and _facts_of(target) == wanted):
+        write_int8(fp16, table, quantisation, target)
+    return target
+
+
+def _copied_here(folder: Path, frame: str | None, roi: str | None, int8: Int8, missing: str) -> GraphFiles:
+    """The int8 graph that was written elsewhere: this machine has no `missing` to write one with."""
+    stem = folder.name + (f"-{frame.lower()}" if frame else "")
+    suffix = "int8" if int8.weight_bits == 8 else f"int8w{int8.weight_bits}"
+    files = GraphFiles(folder / f"{stem}.{suffix}.onnx", folder / f"{stem}.holdout.npz")
+    wanted = int8.regions is None or (files.graph.is_file() and _same_regions(files.graph, int8.regions))
+    if wanted and files.holdout.is_file() and _up_to_date(files.graph, folder, parse_roi(roi)):
+        return files
+    raise _needs(folder, "int8", missing, f" --weight-bits {int8.weight_bits}")
+
+
+def _same_regions(graph: Path, regions: tuple[str, ...]) -> bool:
+    return set(GraphFacts.from_graph(graph).quantised) == set(regions)
+
+
+def _up_to_date(graph: Path, folder: Path, roi: tuple[int, int, int, int] | None) -> bool:
+    """Whether the graph looks at that region of the frame and was written from the weights that lie beside it."""
+    facts = _facts_of(graph) if graph.is_file() else None
+    weights = ModelCard.read(folder / "card.json").weights.get("sha256")
+    return facts is not None and (facts.roi, facts.weights) == (roi, weights)
+
+
+def _facts_of(graph: Path) -> GraphFacts | None:
+    """None where an older version wrote the graph, or it is torn: it is written again."""
+    try:
+        return GraphFacts.from_graph(graph)
+    except ArtefactMismatchError:
+        return None
+
+
+def _export(folder: Path, precision: Precision, frame: str | None, roi: str | None) -> None:
+    try:
+        from aand_edge.export.export import ExportOptions, export_model
+    except ModuleNotFoundError as error:
+        raise _needs(folder, precision, str(error.name)) from None
+    with ticking(f"export {precision}") as tick:
+        export_model(folder, ExportOptions(precision, parse_frame(frame), parse_roi(roi)), tick)
+
+
+def _needs(folder: Path, precision: str, missing: str, more: str = "") -> MissingDependencyError:
+    return MissingDependencyError(
+        f"{folder} holds no {precision} graph for this, and writing one needs {missing}",
+        f"Run `aand-edge export --precision {precision}{more}` where the model was trained and copy the folder here.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Silent:
     def __init__(self, interrupt_at: tuple[str, int, int] | None = None) -> None:
         self.interrupt_at = interrupt_at
         self.epochs: list[tuple[str, int]] = []
+        self.resumptions: list[tuple[str, int]] = []
+
+    def resumed(self, stage: str, epoch: int) -> None:
+        self.resumptions.append((stage, epoch))
 
     def epoch_done(self, stage: str, epoch: int, epochs: int, losses: dict[str, float]) -> None:
         self.epochs.append((stage, epoch))
@@ -109,6 +114,10 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     second = Silent()
     train(category, parted, options, second)
     assert len(second.epochs) < 5  # it went on, and did not start over
+    assert len(second.resumptions) == 1
+    amplified = ModelCard.read(parted / "card.json").seconds
+    assert set(amplified) == {"amplify", "distill"}, "the seconds before the interruption count too"
+    assert min(amplified.values()) > 0
     assert history(parted) == history(whole)
     expected = tensors(whole)
     assert all(torch.equal(expected[key], value) for key, value in tensors(parted).items())
@@ -244,3 +253,30 @@ def test_a_recipe_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
 def test_a_last_single_picture_joins_the_batch_before_it() -> None:
     sizes = [len(rows) for rows in loop.batches(17, 4, torch.Generator().manual_seed(0))]
     assert sizes == [4, 4, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"backbone": "resnet1"}, "There is no backbone 'resnet1'"),
+        ({"size": 0}, "A picture size of 0 does not fit"),
+        ({"device": "cuda:x"}, "There is no device 'cuda:x'"),
+        ({"weights": Path("nowhere.pth")}, "There is no weights file nowhere.pth"),
+        ({"holdout": 1.0}, "A hold-out share of 1.0 cannot be taken"),
+        ({"false_rejects": 0.0}, "A false-reject rate of 0.0 is none"),
+        ({"cache_mb": -1}, "cannot be negative"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_a_picture_is_opened(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        TrainingOptions(**{"backbone": "resnet18", "size": 64, "weights": None, **wrong})
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_the_first_step(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    watcher = Silent()
+    with pytest.raises(OSError, match="models"):
+        train(category, tmp_path / "models" / "m", options, watcher)
+    assert watcher.epochs == []

@@ -1,0 +1,325 @@
+"""From a calibration table to an int8 graph that every engine reads alike."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from aand_edge.artifacts import GraphFacts, HoldoutSet
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.export.calibrate import CalibrationOptions, CalibrationTable, Probe, calibrate, read_ranges, table_path
+from aand_edge.export.export import Exported
+from aand_edge.export.int8 import Quantisation, int8_path, write_int8
+from aand_edge.export.quantise import CONVOLUTIONS, activations, quantise
+from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE, region_of
+from aand_edge.export.synthetic import with_anomalies
+from aand_edge.export.validate import inspect_model, validate
+
+Export = Callable[..., Exported]
+
+
+@pytest.fixture(scope="module")
+def table(export: Export, tmp_path_factory: pytest.TempPathFactory) -> CalibrationTable:
+    fp32 = export(precision="fp32")
+    folder = tmp_path_factory.mktemp("calib")
+    return calibrate(fp32.graph, fp32.holdout, folder / "part.json", CalibrationOptions())
+
+
+@pytest.fixture(scope="module")
+def int8(export: Export, table: CalibrationTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("graphs") / "part.int8.onnx"
+    write_int8(export(precision="fp16").graph, table, Quantisation(), target)
+    return target
+
+
+def test_every_node_has_a_region(export: Export) -> None:
+    for precision in ("fp32", "fp16"):
+        nodes = onnx.load(export(precision=precision).graph).graph.node
+        assert {region_of(node) for node in nodes} == {*QUANTISABLE, "frame", "match", "amplify", "head"}
+        for node in nodes:
+            if node.op_type in CONVOLUTIONS and "trunk" in node.input[1]:
+                assert (region_of(node) == "upsample") == (node.op_type == "ConvTranspose")
+
+
+def test_both_precisions_name_the_tensors_alike(export: Export, table: CalibrationTable) -> None:
+    """A table read from the fp32 graph must hold for the fp16 graph."""
+    half = onnx.load(export(precision="fp16").graph)
+    quantise(half, table.ranges(), QUANTISABLE)
+
+
+def test_pairs_stand_where_the_recipe_wants_them(int8: Path) -> None:
+    graph = onnx.load(int8).graph
+    made = {name: node for node in graph.node for name in node.output}
+    constants = {each.name: each for each in graph.initializer}
+    for node in graph.node:
+        if node.op_type in CONVOLUTIONS:
+            quantised = [made[name].op_type for name in node.input[:2] if name in made] == ["DequantizeLinear"] * 2
+            assert quantised == (region_of(node) in BY_DEFAULT), node.name
+            assert all(name in constants for name in node.input[2:]), "a bias stays as it was"
+    for node in graph.node:
+        if node.op_type == "Add":
+            sources = [made[name].op_type for name in node.input if name in made]
+            assert sources.count("DequantizeLinear") <= 1, "of a residual addition only the skip is quantised"
+        if region_of(node) in ("head", "match", "amplify"):
+            assert all(made[name].op_type != "DequantizeLinear" for name in node.input if name in made), node.name
+    assert any(
+        node.op_type == "Add" and any(made[name].op_type == "DequantizeLinear" for name in node.input if name in made)
+        for node in graph.node
+    )
+
+
+def test_scales_are_half_zero_points_int8_zero_and_weights_reach_their_range(int8: Path) -> None:
+    graph = onnx.load(int8).graph
+    constants = {each.name: each for each in graph.initializer}
+    weights = 0
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            scale, zero = constants[node.input[1]], numpy_helper.to_array(constants[node.input[2]])
+            assert scale.data_type == TensorProto.FLOAT16
+            assert zero.dtype == np.int8
+            assert not zero.any()
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+            values = numpy_helper.to_array(constants[node.input[0]])
+            weights += 1
+            assert np.abs(values.astype(int)).reshape(len(values), -1).max(axis=1).min() >= 120
+    assert weights > 40
+
+
+def test_an_int8_graph_answers_nearly_as_the_model(export: Export, int8: Path) -> None:
+    holdout = HoldoutSet.read(export(precision="fp32").holdout)
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    reference = ort.InferenceSession(str(export(precision="fp32").graph))
+    quantised = ort.InferenceSession(str(int8), settings)
+    for frame in holdout.frames:
+        wanted, found = (each.run(["anomaly_map"], {"image": frame[None]})[0] for each in (reference, quantised))
+        assert 0 < np.abs(found - wanted).mean() < 0.1 * wanted.mean()
+
+
+def test_seven_bit_weights_never_exceed_63(export: Export, table: CalibrationTable, tmp_path: Path) -> None:
+    """255 · 63 · 2 fits into 16 bits; 255 · 127 · 2 does not."""
+    target = int8_path(tmp_path / "part.fp16.onnx", Quantisation(weight_bits=7))
+    assert target.name == "part.int8w7.onnx"
+    write_int8(export(precision="fp16").graph, table, Quantisation(weight_bits=7), target)
+    for each in onnx.load(target).graph.initializer:
+        if each.data_type == TensorProto.INT8:
+            assert np.abs(numpy_helper.to_array(each).astype(int)).max() <= 63
+    assert GraphFacts.from_graph(target).weight_bits == 7
+
+
+@pytest.mark.parametrize("region", QUANTISABLE)
+def test_each_region_can_be_quantised_alone(export: Export, table: CalibrationTable, region: str) -> None:
+    model = quantise(onnx.load(export(precision="fp16").graph), table.ranges(), [region])
+    onnx.checker.check_model(model, full_check=True)
+    facts = GraphFacts("part", "x", 64, (64, 64), "BGR", "int8", "0" * 64)
+    report = inspect_model(model, facts)
+    assert report.problems == ()
+    assert report.quantised_weights > 0
+    assert {region_of(node) for node in model.graph.node if node.op_type == "QuantizeLinear"} == {region}
+
+
+def test_regions_add_up_to_the_whole(export: Export) -> None:
+    """A tensor's pair depends on its own region alone, so that regions can be measured one at a time."""
+    graph = onnx.load(export(precision="fp16").graph)
+    alone = {name for region in QUANTISABLE for name in activations(graph, [region])}
+    assert alone == set(activations(graph, QUANTISABLE))
+
+
+def test_an_unknown_region_and_a_lacking_range_are_told(export: Export, table: CalibrationTable) -> None:
+    with pytest.raises(UsageError, match="There is no region 'head' to quantise"):
+        Quantisation(regions=("head",))
+    graph = onnx.load(export(precision="fp16").graph)
+    with pytest.raises(ArtefactMismatchError, match="no range for"):
+        quantise(graph, {}, BY_DEFAULT)
+
+
+# Calibration
+
+
+def test_methods_differ_on_real_activations(export: Export, tmp_path: Path) -> None:
+    """ONNX Runtime's own entropy calibration returns MinMax's scales; a search must not."""
+    fp32 = export(precision="fp32")
+    tables = {
+        method: calibrate(fp32.graph, fp32.holdout, tmp_path / f"{method}.json", CalibrationOptions(method, 99.9))
+        for method in ("minmax", "percentile", "entropy", "mse")
+    }
+    widest = tables.pop("minmax").ranges()
+    for method, made in tables.items():
+        ratios = [made.ranges()[name] / top for name, top in widest.items() if top]
+        assert max(ratios) <= 1.000001, method
+        assert sum(ratio < 0.99 for ratio in ratios) > len(ratios) / 3, method
+
+
+def test_a_table_is_used_again_until_what_it_holds_for_changes(export: Export, tmp_path: Path) -> None:
+    fp32 = export(precision="fp32")
+    path = table_path(tmp_path, fp32.graph, CalibrationOptions())
+    assert path.name == "part.percentile.json"
+    said: list[str] = []
+    first = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), say=said.append)
+    written = path.stat().st_mtime_ns
+    assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), say=said.append) == first
+    assert path.stat().st_mtime_ns == written
+    assert said == []
+    fewer = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(images=2), say=said.append)
+    assert fewer.key != first.key
+    assert said == ["calibrating again: part.percentile.json was made for pictures 3, wanted is 2"]
+
+
+def test_a_locked_table_is_not_replaced(export: Export, tmp_path: Path) -> None:
+    fp32 = export(precision="fp32")
+    path = tmp_path / "part.json"
+    with pytest.raises(ArtefactMismatchError, match="There is no calibration table"):
+        calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), locked=True)
+    made = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions())
+    assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), locked=True) == made
+    with pytest.raises(ArtefactMismatchError, match=r"was made for share 99\.999, wanted is 99\.9"):
+        calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(share=99.9), locked=True)
+    assert CalibrationTable.read(path) == made
+
+
+def test_pictures_stream(export: Export) -> None:
+    """Memory does not grow with the number of pictures."""
+    fp32 = export(precision="fp32")
+    frame = HoldoutSet.read(fp32.holdout).frames[0]
+
+    def peak(count: int) -> int:
+        def frames() -> Iterator[NDArray[np.uint8]]:
+            return (frame for _ in range(count))
+
+        tracemalloc.start()
+        read_ranges(fp32.graph, frames, CalibrationOptions())
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    assert peak(24) < 1.2 * peak(3)
+
+
+def test_anomalies_are_looked_at_on_request(export: Export, tmp_path: Path) -> None:
+    fp32 = export(precision="fp32")
+    made = calibrate(fp32.graph, fp32.holdout, tmp_path / "a.json", CalibrationOptions("minmax", anomalies=True))
+    plain = calibrate(fp32.graph, fp32.holdout, tmp_path / "b.json", CalibrationOptions("minmax"))
+    assert made.holds_for["pictures"] > plain.holds_for["pictures"] == 3
+    assert all(made.ranges()[name] >= plain.ranges()[name] for name in plain.ranges())
+    assert made.ranges() != plain.ranges()
+
+
+def test_synthetic_anomalies_lie_where_their_masks_say() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), dtype=np.uint8)
+    made = with_anomalies(frames, "BGR")
+    assert made.frames.shape[1:] == (96, 128, 3)
+    assert len(made.frames) == len(made.masks) > 2
+    assert made.masks.any(axis=(1, 2)).all()
+    untouched = [
+        (frame[~mask] == original[~mask]).all()
+        for frame, mask in zip(made.frames, made.masks, strict=True)
+        for original in frames
+    ]
+    assert sum(untouched) >= len(made.frames), "outside its mask each picture is one of the originals"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"method": "kl"}, "no calibration method 'kl'"), ({"share": 0.0}, "no percentile"), ({"images": 0}, "too few")],
+)
+def test_options_that_cannot_be_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        CalibrationOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_half_precision_graph_is_not_calibrated(export: Export, tmp_path: Path) -> None:
+    fp16 = export(precision="fp16")
+    with pytest.raises(UsageError, match="Calibrate the fp32 graph"):
+        calibrate(fp16.graph, fp16.holdout, tmp_path / "t.json", CalibrationOptions())
+
+
+def test_a_tensor_that_is_not_finite_is_named(export: Export, tmp_path: Path) -> None:
+    model = onnx.load(export(precision="fp32").graph)
+    broken = next(each for each in model.graph.initializer if each.name.startswith("trunk.bottleneck"))
+    name = broken.name
+    broken.CopyFrom(numpy_helper.from_array(np.full(tuple(broken.dims), np.inf, np.float32), name))
+    onnx.save_model(model, str(tmp_path / "part.fp32.onnx"))
+    frames = HoldoutSet.read(export(precision="fp32").holdout).frames
+    with pytest.raises(AandEdgeError, match="is not finite on a calibration picture"):
+        read_ranges(tmp_path / "part.fp32.onnx", lambda: iter(frames), CalibrationOptions())
+    assert Probe(export(precision="fp32").graph).names
+
+
+# The validator
+
+
+def test_a_valid_graph_has_no_problems_and_is_described(export: Export, int8: Path) -> None:
+    report = validate(int8)
+    assert report.problems == ()
+    assert report.opset == 20
+    assert report.quantised_activations > 40
+    assert set(report.types["head"]) == {"float32"}
+    assert "float16" in report.types["teacher1"]
+    assert validate(export(precision="fp32").graph).scales is None
+
+
+def _spoil_zero(model: onnx.ModelProto) -> None:
+    zero = next(each for each in model.graph.initializer if each.name.endswith(".zero"))
+    zero.CopyFrom(numpy_helper.from_array(np.array(3, np.int8), zero.name))
+
+
+def _spoil_type(model: onnx.ModelProto) -> None:
+    zero = next(each for each in model.graph.initializer if each.name.endswith(".zero"))
+    zero.CopyFrom(numpy_helper.from_array(np.array(0, np.uint8), zero.name))
+
+
+def _spoil_scale(model: onnx.ModelProto) -> None:
+    scale = next(each for each in model.graph.initializer if each.name.endswith(".scale"))
+    scale.CopyFrom(numpy_helper.from_array(np.array(0, np.float16), scale.name))
+
+
+def _spoil_operator(model: onnx.ModelProto) -> None:
+    next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Erf"
+
+
+def _spoil_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 21
+
+
+def _spoil_place(model: onnx.ModelProto) -> None:
+    next(node for node in model.graph.node if node.op_type == "QuantizeLinear").metadata_props[0].value = "head"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_spoil_zero, "zero point of node '.+' is not 0"),
+        (_spoil_type, "is uint8 in place of int8"),
+        (_spoil_scale, "a scale of node '.+' is zero, negative or not finite"),
+        (_spoil_operator, "the operator Erf of node '.+' is outside the supported list"),
+        (_spoil_opset, "opset 21 in place of 20"),
+        (_spoil_place, "quantises the region 'head'"),
+    ],
+)
+def test_what_an_engine_would_misread_is_refused_with_the_nodes_name(
+    int8: Path, tmp_path: Path, spoil: Callable[[onnx.ModelProto], None], message: str
+) -> None:
+    model = onnx.load(int8)
+    spoil(model)
+    path = tmp_path / "spoilt.int8.onnx"
+    onnx.save_model(model, str(path))
+    with pytest.raises(ArtefactMismatchError, match=message):
+        validate(path).raise_for_problems(path)
+
+
+def test_a_name_that_lies_about_the_precision_is_refused(export: Export, int8: Path) -> None:
+    fp32, fp16 = (onnx.load(export(precision=precision).graph) for precision in ("fp32", "fp16"))
+    facts = {p: GraphFacts("part", "x", 64, (64, 64), "BGR", p, "0" * 64) for p in ("fp32", "fp16", "int8")}
+    assert "no convolution runs in float16" in inspect_model(fp32, facts["fp16"]).problems[0]
+    assert "convolutions run in float16" in inspect_model(fp16, facts["fp32"]).problems[0]
+    assert "holds no Q/DQ pairs" in inspect_model(fp16, facts["int8"]).problems[0]
+    assert "holds Q/DQ pairs" in inspect_model(onnx.load(int8), facts["fp16"]).problems[0]

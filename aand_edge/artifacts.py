@@ -342,6 +342,7 @@ class EngineManifest(Record):
     device: dict[str, str]  # what must be the same where the engine runs
     options: dict[str, Any]
     calibration: str | None = None  # key of the calibration table
+    budget: dict[str, Any] | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)
     acceptance: Acceptance
     threshold: Threshold
     built: str  # ISO 8601, UTC

@@ -26,6 +26,12 @@ else:
 
 FILE = "aand-edge.toml"
 
+# Names that live where torch is needed; a test holds them to those.
+Backbone = Literal["wide_resnet50_2", "resnet50", "resnet34", "resnet18", "efficientnet_lite0"]
+Preset = Literal["paper", "short"]
+Layout = Literal["auto", "mvtec", "visa", "mvtec3d", "folder"]
+Schedule = Literal["step", "cosine"]
+
 
 class Section(BaseModel):
     """A table of the workspace file; a key that no one reads is refused."""
@@ -37,14 +43,14 @@ class DataSettings(Section):
     """[data]"""
 
     root: Path | None = None
-    layout: str = "auto"
+    layout: Layout = "auto"
     category: str | None = None
 
 
 class ModelSettings(Section):
     """[model]"""
 
-    backbone: str = "wide_resnet50_2"
+    backbone: Backbone = "wide_resnet50_2"
     size: int = 256
     weights: Path | None = None
 
@@ -52,11 +58,12 @@ class ModelSettings(Section):
 class TrainSettings(Section):
     """[train]; what is None comes from the preset."""
 
-    preset: str = "paper"
+    preset: Preset = "paper"
     epochs_amplify: int | None = None
     epochs_distill: int | None = None
     batch: int | None = None
     lr: float | None = None
+    schedule: Schedule | None = None
     seed: int = 0
     holdout: float = 0.1
     amplify: bool = True
@@ -153,9 +160,16 @@ class Workspace:
 
 def _read(path: Path) -> Settings:
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no TOML file: {error}", "Mend it, or write one with `aand-edge init`.") from None
+
+
+def _parse(text: str, path: Path) -> Settings:
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
         return Settings.model_validate(values)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML file: {error}", "Mend it, or write one with `aand-edge init`.") from None
     except ValidationError as error:
         first = error.errors()[0]
@@ -166,7 +180,7 @@ def _read(path: Path) -> Settings:
 def write_template(
     folder: Path, data: Path | None = None, backbone: str | None = None, preset: str | None = None
 ) -> Path:
-    """Write a commented workspace file. Raises UsageError where there is one already."""
+    """Write a commented workspace file. Raises UsageError where there is one already, or a name is none there is."""
     path = folder / FILE
     if path.exists():
         raise UsageError(f"{path} exists already", "Edit it, or take another folder.")
@@ -175,6 +189,7 @@ def write_template(
         backbone=_line("backbone", backbone) if backbone else '# backbone = "wide_resnet50_2"',
         preset=_line("preset", preset) if preset else '# preset = "paper"',
     )
+    _parse(text, path)
     write_text(path, text)
     return path
 
@@ -192,16 +207,17 @@ TEMPLATE = """\
 # category = "screw"                # where root holds several
 
 [model]
-{backbone}     # resnet50, resnet34, resnet18, efficientnet_lite0
+{backbone}     # the paper's; resnet50, resnet34, resnet18, efficientnet_lite0
 # size = 256                        # side of the square picture, a multiple of 32
 # weights = "resnet18.pth"          # in place of the published ImageNet weights
 
 [train]
-{preset}                  # short is for a CPU
-# epochs_amplify = 100              # the preset's, unless given
+{preset}                  # 100 + 120 epochs; short, 4 + 12, is for a CPU
+# epochs_amplify = 100              # these five are the preset's, unless given
 # epochs_distill = 120
 # batch = 16
 # lr = 0.005
+# schedule = "step"                 # cosine
 # seed = 0
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation

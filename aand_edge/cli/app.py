@@ -35,11 +35,11 @@ def root(
     """Train AAND on pictures of good parts, build an engine, and judge parts beside a conveyor."""
 
 
-from aand_edge.cli import bench, build, calibrate, evaluate, export, init, inspect, run, threshold, train  # noqa: E402
+from aand_edge.cli import bench, build, calibrate, doctor, evaluate, export, init, inspect, run, threshold, train  # noqa: E402
 
 COMMANDS = (
     ("init", init.command),
-    ("doctor", inspect.doctor),
+    ("doctor", doctor.command),
     ("train", train.command),
     ("eval", evaluate.command),
     ("export", export.command),

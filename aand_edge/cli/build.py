@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aand_edge.cli.options import Backend, FalseRejects, Frame, Json, Locked, Model, Precision, Quantise, Roi
+from aand_edge.cli.options import (
+    Backend,
+    CategoryName,
+    FalseRejects,
+    Frame,
+    Json,
+    Layout,
+    Locked,
+    Model,
+    Precision,
+    Quantise,
+    Roi,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from aand_edge.artifacts import EngineManifest
     from aand_edge.artifacts import Precision as PrecisionName
+    from aand_edge.engines.budget import BudgetReport, Measured
 
 
 def command(
@@ -27,37 +40,87 @@ def command(
     ] = None,
     quantise: Quantise = None,
     locked: Locked = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, help="Points of image AUROC and of AUPRO that int8 may lose; exit code 5 where it cannot."),
+    ] = None,
+    max_flips: Annotated[
+        float, typer.Option(min=0, max=1, help="With --max-drop: share of verdicts that may differ.")
+    ] = 1.0,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="With --max-drop: test pictures to judge; synthetic anomalies by default."),
+    ] = None,
+    layout: Layout = None,
+    category: CategoryName = None,
     false_rejects: FalseRejects = None,
     reuse: Annotated[bool, typer.Option("--reuse", help="Keep an engine that the same build made here.")] = False,
     as_json: Json = False,
 ) -> None:
     """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
+    from dataclasses import replace
+
+    from rich.console import Group
+
+    from aand_edge.cli.budget import BudgetRequest, budget_table, search_regions
     from aand_edge.cli.graphs import Int8, find_graph
     from aand_edge.cli.show import answer, ticking
     from aand_edge.config import Workspace
     from aand_edge.engines.base import BuildOptions
+    from aand_edge.engines.budget import Budget
     from aand_edge.engines.build import BuildRequest, build_engine
     from aand_edge.engines.registry import find_backend
+    from aand_edge.errors import UsageError
 
     workspace = Workspace.open()
     settings = workspace.settings
     asked = checked_precision(precision or settings.build.precision)
-    engine_backend = find_backend(backend or settings.build.backend)
+    rate = settings.threshold.false_rejects if false_rejects is None else false_rejects
+    chosen = find_backend(backend or settings.build.backend)
+    options = BuildOptions(asked, settings.build.threads if threads is None else threads)
     regions = parse_regions(quantise, settings.build.quantise)
-    int8 = Int8(regions, engine_backend.int8_weight_bits(), settings.calibrate, locked)
+    int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
+    report = None
+    if max_drop is not None:
+        if asked != "int8":
+            raise UsageError(f"--max-drop is for int8 engines, {asked} was asked for", "Add --precision int8.")
+        budget = Budget(max_drop, max_flips)
+        search = BudgetRequest(model, frame, roi, int8, budget, rate, data, layout, category)
+        report = search_regions(workspace, chosen, options, search)
+        int8 = replace(int8, regions=_chosen(report, as_json).regions)
     files = find_graph(workspace, model, asked, frame, roi, int8)
     request = BuildRequest(
         graph=files.graph,
         holdout=files.holdout,
         folder=workspace.engines,
-        options=BuildOptions(asked, settings.build.threads if threads is None else threads),
-        backend=engine_backend.name,
-        false_rejects=settings.threshold.false_rejects if false_rejects is None else false_rejects,
+        options=options,
+        backend=chosen.name,
+        false_rejects=rate,
         reuse=reuse,
+        budget=report.model_dump(mode="json") if report else None,
     )
     with ticking("accept") as tick:
         path, manifest = build_engine(request, tick)
-    answer({"manifest": str(path), **manifest.model_dump(mode="json")}, as_json, _table(path, manifest))
+    table = _table(path, manifest)
+    shown = Group(budget_table(report), table) if report else table
+    answer({"manifest": str(path), **manifest.model_dump(mode="json")}, as_json, shown)
+
+
+def _chosen(report: BudgetReport, as_json: bool) -> Measured:
+    """The mixture that the search chose. Shows what was tried and raises AccuracyBudgetError where nothing fits."""
+    from aand_edge.cli.budget import budget_table
+    from aand_edge.cli.show import answer
+    from aand_edge.errors import AccuracyBudgetError
+
+    if report.chosen is not None:
+        return report.chosen
+    answer({"budget": report.model_dump(mode="json")}, as_json, budget_table(report))
+    best = report.best
+    lost = f"{best.drop(report.reference):.2f} points and {100 * best.flips:.1f} % of the verdicts"
+    raise AccuracyBudgetError(
+        f"No int8 engine keeps the budget; the best, {', '.join(best.regions)}, loses {lost}",
+        f"Build it with --quantise {','.join(best.regions)}, allow more, or take --precision fp16.",
+    )
 
 
 def checked_precision(name: str) -> PrecisionName:

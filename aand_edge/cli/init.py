@@ -28,10 +28,14 @@ def command(
 
     if sample and data is not None:
         raise UsageError("--sample renders its own pictures", "Give either --sample or --data.")
+    if data is not None and not data.is_dir():
+        raise UsageError(f"There is no folder {data}", "Check --data.")
     root = Path("data/sample") if sample else data.resolve() if data else None
     path = write_template(folder, root, backbone, preset)
     if sample:
         from aand_edge.data.sample import write_sample_set
 
         write_sample_set(folder / "data" / "sample", seed=seed)
-    answer({"workspace": str(folder), "file": str(path), "data": str(root) if root else None}, as_json, f"Wrote {path}")
+    reply = {"workspace": str(folder), "file": str(path), "data": str(root) if root else None}
+    first = f"cd {folder} && " if folder != Path() else ""
+    answer(reply, as_json, f"Wrote {path}\nNext: {first}aand-edge doctor && aand-edge train")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -32,7 +32,7 @@ def say(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def answer(value: dict[str, Any], as_json: bool, table: Table | str | None = None) -> None:
+def answer(value: dict[str, Any], as_json: bool, table: RenderableType | None = None) -> None:
     """The command's answer: JSON where it was asked for, otherwise the table."""
     if as_json:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
@@ -46,6 +46,28 @@ def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
     for name, value in rows:
         table.add_row(name, "–" if value is None else str(value))
     return table
+
+
+def rows_of(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    """Nested values as rows that a person reads: dotted names, yes and no, long lists counted."""
+    rows: list[tuple[str, object]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += rows_of(value, f"{prefix}{key}.")
+        else:
+            rows.append((prefix + key, _words(value)))
+    return rows
+
+
+def _words(value: object) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        numbers = len(value) > 4 and not isinstance(value[0], str)
+        return f"{len(value)} values" if numbers else ", ".join(map(_words, value)) or "none"
+    return str(value)
 
 
 def percent(value: float | None) -> str:
@@ -68,14 +90,20 @@ def _bars() -> Progress:
 
 @contextmanager
 def ticking(what: str) -> Iterator[Tick]:
-    """A progress bar on stderr for something that counts."""
-    with _bars() as bars:
-        task = bars.add_task(what, total=None, note="")
+    """A progress bar on stderr for something that counts; none where nothing was to do."""
+    bars = _bars()
 
-        def tick(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
+    def tick(done: int, total: int) -> None:
+        if not bars.tasks:
+            bars.add_task(what, total=total, note="")
+            bars.start()
+        bars.update(bars.tasks[0].id, completed=done, total=total)
 
+    try:
         yield tick
+    finally:
+        if bars.tasks:
+            bars.stop()
 
 
 STAGES = {"amplify": "1 amplify", "distill": "2 distil"}

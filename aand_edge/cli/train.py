@@ -68,7 +68,7 @@ def command(
         epochs_distill=_first(epochs_distill, stages.epochs_distill),
         batch=_first(batch, stages.batch),
         learning_rate=_first(lr, stages.lr),
-        schedule=_schedule(schedule),
+        schedule=_schedule(_first(schedule, stages.schedule)),
     )
     options = TrainingOptions(
         backbone=backbone or model.backbone,

@@ -64,7 +64,7 @@ def read_category(root: Path, layout: str = "auto", category: str | None = None)
 
 def detect_layout(root: Path, category: str | None = None) -> str:
     """The layout that `root` looks like. Raises UsageError where it looks like none."""
-    folder = root / category if category else root
+    folder = root if has_lists(root) else category_folder(root, category)
     if (folder / "train" / GOOD / "rgb").is_dir():
         return "mvtec3d"
     if (folder / "train" / GOOD).is_dir():
@@ -106,7 +106,8 @@ def category_folder(root: Path, category: str | None) -> Path:
     """root/category, or root itself. Raises UsageError where there is no such folder."""
     folder = root / category if category else root
     if not folder.is_dir():
-        raise UsageError(f"There is no category '{category}' in {root}", "Check --category.")
+        there = ", ".join(kind.name for kind in kinds_in(root)) or "none"
+        raise UsageError(f"There is no category '{category}' in {root}; there are: {there}", "Check --category.")
     return folder
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class BuildRequest:
     backend: str = "auto"
     false_rejects: float = 0.01
     reuse: bool = False
+    budget: dict[str, Any] | None = None  # the search that chose what is quantised, for the manifest
 
 
 def build_engine(request: BuildRequest, progress: Progress | None = None) -> tuple[Path, EngineManifest]:
@@ -194,6 +196,8 @@ def _manifest(
         backend_version=backend.version(),
         device=dict(built.device),
         options=dict(built.options),
+        calibration=facts.calibration or None,
+        budget=request.budget,
         acceptance=acceptance,
         threshold=threshold,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -12,6 +12,7 @@ import numpy as np
 from aand_edge.artifacts import EngineManifest
 from aand_edge.data.resize import resize, uncrop
 from aand_edge.engines.base import Outputs, Runner
+from aand_edge.errors import DataError
 from aand_edge.runtime.pictures import Frame
 from aand_edge.runtime.verdict import Verdict, judge
 
@@ -55,7 +56,8 @@ def inspect_frames(
 ) -> Tally:
     """Judge every frame by the engine's own threshold and hand it to `sink`; what is no frame goes to `failure`."""
     tally, start = Tally(), time.monotonic()
-    for frame in frames:
+    for each in frames:
+        frame = _checked(each, manifest)
         if isinstance(frame, Exception):
             tally.failed += 1
             failure(frame)
@@ -70,6 +72,17 @@ def inspect_frames(
         sink(frame, verdict, outputs)
     tally.seconds = time.monotonic() - start
     return tally
+
+
+def _checked(frame: Frame | Exception, manifest: EngineManifest) -> Frame | Exception:
+    """A frame of the wrong size is none for an engine that looks at a region: the region would lie elsewhere."""
+    if isinstance(frame, Exception) or manifest.roi is None or frame.picture.shape[:2] == manifest.frame:
+        return frame
+    (height, width), (wanted_height, wanted_width) = frame.picture.shape[:2], manifest.frame
+    return DataError(
+        f"{frame.name} is {width}x{height}, and the engine looks at a region of {wanted_width}x{wanted_height}",
+        "Give it frames of that size, or build for this one with --frame and --roi.",
+    )
 
 
 def prepare(frame: Frame, manifest: EngineManifest) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

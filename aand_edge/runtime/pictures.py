@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -22,12 +23,14 @@ class Frame:
 
     picture   uint8 (H, W, 3), RGB
     captured  seconds on the monotonic clock
+    time      the same moment on the wall clock, UTC
     """
 
     number: int
     name: str
     picture: NDArray[np.uint8]
     captured: float
+    time: datetime
 
 
 def find_pictures(source: str) -> list[Path]:
@@ -51,4 +54,4 @@ def read_frames(files: list[Path]) -> Iterator[Frame | Exception]:
         except Exception as error:
             yield error
             continue
-        yield Frame(number, str(path), picture, time.monotonic())
+        yield Frame(number, str(path), picture, time.monotonic(), datetime.now(timezone.utc))

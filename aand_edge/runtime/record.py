@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 
 from aand_edge.engines.base import Outputs
+from aand_edge.errors import UsageError
 from aand_edge.runtime.pictures import Frame
 from aand_edge.runtime.verdict import Verdict, overlay
+
+VERDICTS = "verdicts.jsonl"
 
 
 class Recorder:
@@ -25,7 +28,12 @@ class Recorder:
     def __enter__(self) -> Recorder:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lines = (self._folder / "verdicts.jsonl").open("a", encoding="utf-8")
+            try:
+                self._lines = (self._folder / VERDICTS).open("x", encoding="utf-8")
+            except FileExistsError:
+                raise UsageError(
+                    f"{self._folder} holds the verdicts of another run", "Take another folder for --out."
+                ) from None
         return self
 
     def __exit__(
@@ -38,7 +46,13 @@ class Recorder:
         """Record one frame's verdict."""
         if self._folder is None or self._lines is None:
             return
-        line = {"number": frame.number, "name": frame.name, "captured": frame.captured, **verdict.to_dict()}
+        line = {
+            "number": frame.number,
+            "name": frame.name,
+            "captured": frame.captured,
+            "time": frame.time.isoformat(timespec="milliseconds"),
+            **verdict.to_dict(),
+        }
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._lines.flush()  # a line that was judged survives whatever happens next
         if verdict.rejected:

@@ -50,8 +50,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engines(workspace: Path) -> Path:
-    """The same workspace with an fp32 and an fp16 engine."""
-    for precision in ("fp32", "fp16"):
+    """The same workspace with an engine of each precision."""
+    for precision in ("fp32", "fp16", "int8"):
         built = answer(workspace, "build", "--precision", precision)
         assert built["precision"] == precision
         assert built["executed"]
@@ -70,11 +70,13 @@ def test_the_trained_model_tells_parts_apart(workspace: Path) -> None:
 def test_bench_reports_every_engine_and_what_it_lost(engines: Path) -> None:
     report = answer(engines, "bench", "--eager", "--repeats", "12", "--warmup", "2", "--out", "report")
     rows = {row["name"].removeprefix("sample-efficientnet_lite0."): row for row in report["engines"]}
-    assert set(rows) == {"openvino.fp32", "openvino.fp16", "torch-eager"}
+    assert set(rows) == {"openvino.fp32", "openvino.fp16", "openvino.int8", "torch-eager"}
     fp32 = rows["openvino.fp32"]
     assert report["reference"] == fp32["name"]
     assert fp32["drop"] == dict.fromkeys(fp32["drop"], 0.0)
     assert abs(rows["openvino.fp16"]["drop"]["image_auroc"]) < 0.02
+    assert abs(rows["openvino.int8"]["drop"]["image_auroc"]) < 0.05
+    assert {"u8", "i8"} & set(rows["openvino.int8"]["executed"])
     assert abs(rows["torch-eager"]["image_auroc"] - fp32["image_auroc"]) < 1e-6
     assert set(fp32["latency_ms"]) >= {"p50", "p95", "p99", "max"}
     assert {"engines", "reference", "device", "protocol"} <= set(report)
@@ -155,6 +157,24 @@ def test_a_changed_byte_in_an_engine_ends_in_4(engines: Path) -> None:
     (engines / "engines" / f"{manifest['name']}.json").unlink()
 
 
+def test_an_int8_engine_names_its_calibration_and_its_graph_is_described(engines: Path) -> None:
+    table = answer(engines, "calibrate")
+    graph = next((engines / "models/sample-efficientnet_lite0").glob("*.int8*.onnx"))
+    described = answer(engines, "inspect", str(graph))
+    assert described["precision"] == "int8"
+    assert described["calibration"] == table["key"]
+    assert described["quantised_weights"] > 40
+    assert set(described["types"]["head"]) == {"float32"}
+    manifest = answer(engines, "inspect", "sample-efficientnet_lite0.openvino.int8")
+    assert manifest["calibration"] == table["key"]
+    assert "made for share" in run(engines, "calibrate", "--percentile", "99", "--locked", code=4).stderr
+
+
+def test_a_region_of_the_trunk_can_be_quantised_alone(engines: Path) -> None:
+    graph = answer(engines, "export", "--precision", "int8", "--quantise", "bottleneck, student3")["graph"]
+    assert answer(engines, "inspect", graph)["quantised"] == ["bottleneck", "student3"]
+
+
 def test_doctor_names_machine_backends_and_pictures(workspace: Path) -> None:
     reply = answer(workspace, "doctor")
     assert reply["backends"]["openvino"] == "ok"
@@ -181,14 +201,21 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["train", "--size", "100", "--name", "x"], 2, "multiple of 32"),
         (["train", "--name", "../x"], 2, "cannot name a model"),
         (["train", "--device", "tpu", "--name", "x"], 2, "no device 'tpu'"),
+        (["build", "--precision", "int8", "--quantise", "head"], 2, "no region 'head'"),
+        (["calibrate", "--method", "kl"], 2, "--method kl"),
+        (["calibrate", "--calib-images", "0"], 2, "--calib-images 0"),
+        (["export", "--precision", "int8", "--weight-bits", "4"], 2, "Weights of 4 bits"),
+        (["train", "--category", "nuts"], 2, "no category 'nuts'"),
+        (["init", "new", "--data", "nowhere"], 2, "no folder nowhere"),
+        (["init", "new", "--backbone", "resnet19"], 2, "backbone"),
         (["build", "--precision", "fp8"], 2, "no precision 'fp8'"),
         (["build", "--backend", "tensorflow"], 2, "no backend 'tensorflow'"),
         (["build", "missing"], 2, "no trained model 'missing'"),
         (["export", "--frame", "big"], 2, "no frame size"),
         (["bench", "missing"], 2, "no engine 'missing'"),
         (["run", "nowhere"], 2, "neither a picture nor a folder"),
-        (["inspect", "nowhere"], 2, "no file nowhere"),
-        (["inspect", "aand-edge.toml"], 4, "missing"),
+        (["inspect", "nowhere"], 2, "no file, engine or model 'nowhere'"),
+        (["inspect", "aand-edge.toml"], 2, "is no graph, engine or model"),
         (["init", "--sample"], 2, "exists already"),
         (["threshold", "--rule", "guess"], 2, "no rule 'guess'"),
         (["threshold", "--set", "nan"], 2, "judges nothing"),

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from aand_edge import config
 from aand_edge.config import FILE, Settings, Workspace, write_template
 from aand_edge.errors import UsageError
+
+OF_THE_PRESET = {"epochs_amplify", "epochs_distill", "batch", "lr", "schedule", "textures"}
+
+
+def test_the_names_are_those_that_there_are() -> None:
+    from aand_edge.data.layouts import READERS
+    from aand_edge.export.ranges import Method
+    from aand_edge.model.backbones import BACKBONES
+    from aand_edge.training.recipe import PRESETS, Schedule
+
+    assert set(get_args(config.Backbone)) == set(BACKBONES)
+    assert set(get_args(config.Preset)) == set(PRESETS)
+    assert set(get_args(config.Layout)) == {"auto", *READERS}
+    assert get_args(config.Schedule) == get_args(Schedule)
+    assert set(get_args(config.CalibrateSettings.model_fields["method"].annotation)) == set(get_args(Method))
+
+
+@pytest.mark.parametrize(("backbone", "preset"), [("resnet1", None), (None, "quick")])
+def test_a_name_that_there_is_not_is_refused_before_the_file_is_written(
+    tmp_path: Path, backbone: str | None, preset: str | None
+) -> None:
+    with pytest.raises(UsageError, match="Input should be"):
+        write_template(tmp_path, None, backbone, preset)
+    assert not (tmp_path / FILE).exists()
 
 
 def test_a_folder_without_a_file_has_the_defaults(tmp_path: Path) -> None:
@@ -24,9 +50,7 @@ def test_the_template_says_the_defaults(tmp_path: Path) -> None:
     path.write_text(uncommented, encoding="utf-8")
     stated = Workspace.open(tmp_path).settings
     assert stated.model.size == 256
-    assert stated.train.model_dump(exclude={"epochs_amplify", "epochs_distill", "batch", "lr", "textures"}) == (
-        Settings().train.model_dump(exclude={"epochs_amplify", "epochs_distill", "batch", "lr", "textures"})
-    )
+    assert stated.train.model_dump(exclude=OF_THE_PRESET) == (Settings().train.model_dump(exclude=OF_THE_PRESET))
     assert (stated.train.epochs_amplify, stated.train.epochs_distill, stated.train.batch) == (100, 120, 16)
     assert stated.build.model_dump(exclude={"quantise"}) == Settings().build.model_dump(exclude={"quantise"})
     assert stated.calibrate == Settings().calibrate

@@ -151,3 +151,15 @@ def test_progress_names_each_stage(category, bench, tmp_path):
     seen = []
     bench(category, tmp_path, progress=lambda stage, done, total: seen.append(stage))
     assert set(seen) == {"memory", "latency", "part.openvino.fp32"}
+
+
+def test_an_engine_that_looks_elsewhere_is_neither_reference_nor_compared_nor_recommended(
+    category, manifest, runner, tmp_path
+):
+    elsewhere = manifest("a-region", "fp32").model_copy(update={"roi": (0, 0, 8, 16)})
+    engines = [(elsewhere, runner), (manifest("slow", "fp32"), lambda: runner(seconds=0.004))]
+    report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path)
+    assert report.reference == "slow"
+    assert (report.row("a-region").drop, report.row("a-region").flips) == (None, None)
+    assert report.recommended.engine == "slow"
+    assert "a-region: looks at another part of the picture" in (tmp_path / "report.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,8 @@ from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.pictures import Frame, find_pictures, read_frames
 from aand_edge.runtime.record import Recorder
 from aand_edge.runtime.verdict import defect_regions, judge, overlay
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 
 def spots() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -80,7 +83,7 @@ def test_a_good_part_looks_clean_and_a_defect_glows() -> None:
 
 
 def test_a_recorder_writes_a_line_a_frame_and_a_picture_a_reject(tmp_path: Path) -> None:
-    frame = Frame(7, "line/part 7.png", np.zeros((64, 64, 3), np.uint8), 1.5)
+    frame = Frame(7, "line/part 7.png", np.zeros((64, 64, 3), np.uint8), 1.5, NOON)
     answers = outputs(spots())
     bad = judge(answers, Threshold(value=0.5, rule="manual"), (64, 64))[0]
     good = judge(answers, Threshold(value=5, rule="manual"), (64, 64))[0]
@@ -98,7 +101,7 @@ def test_a_recorder_without_a_folder_writes_nothing(tmp_path: Path) -> None:
     with Recorder(None) as recorder:
         answers = outputs(spots())
         verdict = judge(answers, Threshold(value=0.5, rule="manual"), (64, 64))[0]
-        recorder.append(Frame(0, "a", np.zeros((4, 4, 3), np.uint8), 0), verdict, answers)
+        recorder.append(Frame(0, "a", np.zeros((4, 4, 3), np.uint8), 0, NOON), verdict, answers)
     assert list(tmp_path.iterdir()) == []
 
 

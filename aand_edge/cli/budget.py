@@ -1,0 +1,90 @@
+"""`aand-edge build --max-drop`: the search for regions that may be quantised, and its table."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from aand_edge.cli.graphs import Int8
+    from aand_edge.config import Workspace
+    from aand_edge.engines.base import Backend, BuildOptions
+    from aand_edge.engines.budget import Budget, BudgetReport, Measured
+
+
+@dataclass(frozen=True)
+class BudgetRequest:
+    """What is to be searched; `data` is a labelled data set, None: held-out pictures with synthetic anomalies."""
+
+    model: str | None
+    frame: str | None
+    roi: str | None
+    int8: Int8
+    budget: Budget
+    false_rejects: float
+    data: Path | None
+    layout: str | None
+    category: str | None
+
+
+def search_regions(
+    workspace: Workspace, backend: Backend, options: BuildOptions, request: BudgetRequest
+) -> BudgetReport:
+    """Measure regions and mixtures of them on this machine."""
+    from aand_edge.artifacts import GraphFacts, HoldoutSet
+    from aand_edge.cli.graphs import calibration_table, find_graph
+    from aand_edge.cli.lookup import open_category
+    from aand_edge.cli.show import ticking
+    from aand_edge.engines.budget import search
+    from aand_edge.export.regions import BY_DEFAULT, checked_regions
+    from aand_edge.export.trials import Trials, labelled_set, synthetic_set
+
+    fp32, fp16 = (
+        find_graph(workspace, request.model, "fp32", request.frame, request.roi),
+        find_graph(workspace, request.model, "fp16", request.frame, request.roi),
+    )
+    _, table = calibration_table(workspace, fp32, request.int8.calibration, request.int8.locked)
+    facts = GraphFacts.from_graph(fp32.graph)
+    if request.data is None:
+        judged = synthetic_set(HoldoutSet.read(fp32.holdout), facts)
+    else:
+        judged = labelled_set(open_category(workspace, request.data, request.layout, request.category), facts)
+    regions = BY_DEFAULT if request.int8.regions is None else checked_regions(request.int8.regions)
+    with tempfile.TemporaryDirectory() as folder, ticking("budget") as tick:
+        trials = Trials(backend, options, fp16.graph, table, judged, request.false_rejects, Path(folder))
+        reference = trials.reference(fp32.graph)
+        return search(trials, reference, regions, request.budget, judged.told, tick)
+
+
+def budget_table(report: BudgetReport) -> Table:
+    """What each region costs alone, then the mixtures that were tried; the chosen one in bold."""
+    from rich.table import Table
+
+    table = Table(title=f"Budget: {report.max_drop:g} points, on {report.pictures}", title_justify="left")
+    for heading in ("quantised", "image AUROC", "AUPRO", "drop, points", "flips", "map error", "ms"):
+        table.add_column(heading, justify="left" if heading == "quantised" else "right")
+    table.add_row("nothing (fp32)", *_cells(report.reference, report.reference))
+    for each in report.alone:
+        table.add_row(f"{each.regions[0]} alone", *_cells(each, report.reference))
+    table.add_section()
+    everything = report.mixtures[0].regions
+    for each in report.mixtures:
+        left_out = [region for region in everything if region not in each.regions]
+        name = "all of these" + (f" but {', '.join(left_out)}" if left_out else "")
+        table.add_row(name, *_cells(each, report.reference), style="bold" if each == report.chosen else None)
+    return table
+
+
+def _cells(each: Measured, reference: Measured) -> list[str]:
+    figures = ["–" if figure is None else f"{figure:.4f}" for figure in (each.image_auroc, each.aupro)]
+    return [
+        *figures,
+        f"{each.drop(reference):.2f}",
+        f"{100 * each.flips:.1f} %",
+        f"{each.map_error:.1e}",
+        f"{each.latency_ms:.1f}",
+    ]

@@ -1,0 +1,63 @@
+"""`aand-edge doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aand_edge.cli.options import CategoryName, Data, Json, Layout
+
+if TYPE_CHECKING:
+    from aand_edge.data.checks import DataReport
+    from aand_edge.data.layouts import Category
+
+
+def command(
+    data: Data = None,
+    layout: Layout = None,
+    category: CategoryName = None,
+    as_json: Json = False,
+) -> None:
+    """Say what this machine can build and run, and with --data whether the pictures can be trained on."""
+    from aand_edge.bench.device import describe_device
+    from aand_edge.cli.lookup import open_category
+    from aand_edge.cli.show import answer, facts, rows_of
+    from aand_edge.config import Workspace
+    from aand_edge.engines.registry import availability
+
+    workspace = Workspace.open()
+    reply: dict[str, Any] = {
+        "device": describe_device(),
+        "backends": {name: reason or "ok" for name, reason in availability().items()},
+    }
+    rows = rows_of(reply)
+    report = None
+    if data is not None or workspace.settings.data.root is not None:
+        report = _check(open_category(workspace, data, layout, category))
+        reply["data"] = report.to_dict()
+        rows += _data_rows(report)
+    answer(reply, as_json, facts("aand-edge doctor", rows))
+    if report is not None:
+        report.raise_for_problems()
+
+
+def _check(category: Category) -> DataReport:
+    from aand_edge.cli.show import ticking
+    from aand_edge.data.checks import check_category
+
+    with ticking("pictures") as tick:
+        return check_category(category, tick)
+
+
+def _data_rows(report: DataReport) -> list[tuple[str, object]]:
+    counts = [
+        (f"{split} pictures", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none")
+        for split, kinds in report.counts.items()
+    ]
+    sizes = ", ".join(f"{number} of {size}" for size, number in report.sizes.items())
+    return [
+        *(("problem", problem) for problem in report.problems),
+        *(("warning", warning) for warning in report.warnings),
+        *counts,
+        ("sizes", sizes or "none"),
+        ("SHA-256 of training pictures", report.digest[:12]),
+    ]

@@ -13,7 +13,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[train,cpu,opencv,lite,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,cpu,opencv,lite,rtx,dev]'
 	touch $@
 
 # The main job: pictures → model → graph → engines → report. DATA=path/to/category takes your own pictures.

@@ -31,10 +31,26 @@ class Outputs:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What may be asked of a build: the graph's own precision, and CPU threads (0: the backend's choice)."""
+    """What may be asked of a build. A backend refuses what it does not have.
+
+    precision      the graph's own
+    threads        of a CPU engine; 0: the backend's choice
+    opt_level      how long TensorRT searches for fast kernels, 0 … 5
+    workspace_mb   scratch memory that TensorRT's kernels may use
+    timing_cache   file with the measurements of earlier builds
+    log            file for everything that TensorRT says
+    targets        compute capabilities to build for without a GPU, "sm86"
+    zero_copy      let the GPU read frames from the host's memory, which on a Jetson is its own
+    """
 
     precision: Precision = "fp32"
     threads: int = 0
+    opt_level: int | None = None
+    workspace_mb: int | None = None
+    timing_cache: Path | None = None
+    log: Path | None = None
+    targets: tuple[str, ...] = ()
+    zero_copy: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,15 @@ class Runner(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A fact in which the machine that an engine was built for and this one are not the same."""
+
+    fact: str
+    built: str
+    here: str
+
+
 class Backend(Protocol):
     """One way to build and run engines; one file of this package each."""
 
@@ -76,13 +101,21 @@ class Backend(Protocol):
     suffix: str  # of the engine file, with the dot
 
     def available(self) -> str | None:
-        """None where engines can be built and run here, otherwise one sentence why not."""
+        """None where engines can be built here, otherwise one sentence why not."""
+        ...
+
+    def runnable(self) -> str | None:
+        """None where engines can be run here, otherwise one sentence why not."""
         ...
 
     def version(self) -> str: ...
 
     def device(self) -> dict[str, str]:
         """The facts of this machine that an engine is bound to."""
+        ...
+
+    def differences(self, built: Mapping[str, str]) -> list[Difference]:
+        """In what this machine is not the one whose `device` facts these are; an engine loads where in nothing."""
         ...
 
     def int8_weight_bits(self) -> int:
@@ -92,6 +125,25 @@ class Backend(Protocol):
     def build(self, graph: Path, options: BuildOptions) -> BuiltEngine: ...
 
     def load(self, engine: Path, options: Mapping[str, Any]) -> Runner: ...
+
+
+def differing(built: Mapping[str, str], here: Mapping[str, str]) -> list[Difference]:
+    """The facts that are not the same on both sides."""
+    facts = sorted({*built, *here})
+    return [
+        Difference(fact, built.get(fact, "none"), here.get(fact, "none"))
+        for fact in facts
+        if built.get(fact) != here.get(fact)
+    ]
+
+
+def refuse_options(backend: str, options: BuildOptions, *had: str) -> None:
+    """Raises UsageError where an option is given that the backend does not have; precision all of them have."""
+    default = BuildOptions(options.precision)
+    for name, value in options.__dict__.items():
+        if name not in ("precision", *had) and value != getattr(default, name):
+            option = {"targets": "target", "log": "build-log"}.get(name, name).replace("_", "-")
+            raise UsageError(f"--{option} has no effect on {backend} engines", "Leave it out.")
 
 
 def check_frames(frames: Frames, shape: tuple[int, ...]) -> None:

@@ -62,12 +62,10 @@ def check_engine(engine: Path, manifest: EngineManifest, backend: Backend) -> No
         raise ArtefactMismatchError(
             f"{engine} was built with {backend.name} {manifest.backend_version}, here is {backend.version()}", rebuild
         )
-    here, built = backend.device(), manifest.device
-    for fact in sorted({*here, *built}):
-        if here.get(fact) != built.get(fact):
-            raise ArtefactMismatchError(
-                f"{engine} was built for {fact} '{built.get(fact)}', this machine has '{here.get(fact)}'", rebuild
-            )
+    for each in backend.differences(manifest.device):
+        raise ArtefactMismatchError(
+            f"{engine} was built for {each.fact} '{each.built}', this machine has '{each.here}'", rebuild
+        )
 
 
 def rebuild_hint(manifest: EngineManifest) -> str:

@@ -16,7 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from aand_edge.engines.base import BuildOptions, BuiltEngine, Frames, Outputs, check_frames
+from aand_edge.engines.base import (
+    BuildOptions,
+    BuiltEngine,
+    Difference,
+    Frames,
+    Outputs,
+    check_frames,
+    differing,
+    refuse_options,
+)
 from aand_edge.engines.cpu import int8_weight_bits
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
@@ -48,10 +57,17 @@ class OpenVino:
             "formats": " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
         }
 
+    def runnable(self) -> str | None:
+        return self.available()
+
+    def differences(self, built: Mapping[str, str]) -> list[Difference]:
+        return differing(built, self.device())
+
     def int8_weight_bits(self) -> int:
         return int8_weight_bits()
 
     def build(self, graph: Path, options: BuildOptions) -> BuiltEngine:
+        refuse_options(self.name, options, "threads")
         import openvino
 
         core = openvino.Core()

@@ -16,6 +16,8 @@ def _of(module: str, name: str) -> Callable[[], Backend]:
 
 # In the order in which `auto` tries them.
 FACTORIES: dict[str, Callable[[], Backend]] = {
+    "tensorrt": _of("tensorrt.backend", "TensorRt"),
+    "tensorrt-rtx": _of("tensorrt.backend", "TensorRtRtx"),
     "openvino": _of("openvino", "OpenVino"),
     "onnxruntime": _of("onnxruntime", "OnnxRuntime"),
 }
@@ -27,11 +29,12 @@ def find_backend(name: str = "auto") -> Backend:
     Raises UsageError for a name that there is not, MissingDependencyError for a backend that cannot work here.
     """
     if name == "auto":
-        usable = [each for each in availability().items() if each[1] is None]
+        reasons = {each: factory().runnable() for each, factory in FACTORIES.items()}
+        usable = [each for each, reason in reasons.items() if reason is None]
         if not usable:
-            reasons = "; ".join(f"{each}: {reason}" for each, reason in availability().items())
-            raise MissingDependencyError(f"No engine backend works here ({reasons})", "Install one of them.")
-        return FACTORIES[usable[0][0]]()
+            told = "; ".join(f"{each}: {reason}" for each, reason in reasons.items())
+            raise MissingDependencyError(f"No engine backend works here ({told})", "Install one of them.")
+        return FACTORIES[usable[0]]()
     if name not in FACTORIES:
         raise UsageError(f"There is no backend '{name}'", f"Choose one of: auto, {', '.join(FACTORIES)}.")
     backend = FACTORIES[name]()
@@ -42,5 +45,5 @@ def find_backend(name: str = "auto") -> Backend:
 
 
 def availability() -> dict[str, str | None]:
-    """Each backend's name, with None where it works here and otherwise the reason why not."""
+    """Each backend's name, with None where it can build here and otherwise the reason why not."""
     return {name: factory().available() for name, factory in FACTORIES.items()}

@@ -48,7 +48,7 @@ def change(path: Path, **values: Any) -> None:
     [
         ({"device": {"device": "NVIDIA Orin", "formats": "FP16"}}, "built for device 'NVIDIA Orin', this machine has"),
         ({"backend_version": "2020.1"}, "was built with openvino 2020.1, here is 20"),
-        ({"device": {}}, "built for device 'None', this machine has"),
+        ({"device": {}}, "built for device 'none', this machine has"),
         ({"backend": "teapot"}, "needs the backend 'teapot'"),
         ({"options": {}}, r"options in the manifest of .* are wrong \('precision'\)"),
         ({"options": {"precision": "fp32", "threads": "many"}}, "options in the manifest of .* are wrong"),

@@ -21,5 +21,5 @@ def test_a_missing_backend_is_told_with_the_next_step(monkeypatch: pytest.Monkey
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="auto, openvino, onnxruntime"):
+    with pytest.raises(UsageError, match="auto, tensorrt, tensorrt-rtx, openvino, onnxruntime"):
         find_backend("tensorflow")

@@ -319,8 +319,8 @@ class Acceptance(Record):
     scores: list[float]
 
 
-class EngineManifest(Record):
-    """Beside an engine file: what it is, what it was built from, and the machine it belongs to."""
+class EngineFacts(Record):
+    """What an engine is, what it was built from, and the machine it belongs to."""
 
     format: Literal[1] = 1
     name: str
@@ -343,6 +343,17 @@ class EngineManifest(Record):
     options: dict[str, Any]
     calibration: str | None = None  # key of the calibration table
     budget: dict[str, Any] | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)
+    built: str  # ISO 8601, UTC
+
+
+class EngineManifest(EngineFacts):
+    """Beside an engine file: its facts, how it answered on held-out pictures, and its threshold."""
+
     acceptance: Acceptance
     threshold: Threshold
-    built: str  # ISO 8601, UTC
+
+
+class PendingEngine(EngineFacts):
+    """Beside an engine that was built on another machine than it runs on: it judges nothing before it is accepted."""
+
+    holdout: str  # file name of the held-out set to accept it on

@@ -138,9 +138,8 @@ def measure_tensorrt(backbone: str, folder: Path) -> list[Row]:
         for precision in ("fp32", "fp16", "int8"):
             row: Row = {"backbone": backbone, "way": f"{backend.name} {precision}", "batch": 1}
             try:
-                rows.append(
-                    row | ({"not_measured": reason} if reason else run_engine(backend, folder, size, precision))
-                )
+                found = {"not_measured": reason} if reason else run_engine(backend, folder, precision)
+                rows.append(row | found)
             except AandEdgeError as error:
                 rows.append(row | {"not_measured": str(error)})
             print(rows[-1], flush=True)

@@ -32,23 +32,25 @@ DEFAULT = CalibrationOptions()
 FALSE_REJECTS = 0.01
 
 
-def variants(most: int) -> Iterator[tuple[str, CalibrationOptions, tuple[str, ...]]]:
-    """(what is told of it, calibration, regions), the default first."""
-    yield "default", DEFAULT, BY_DEFAULT
+def variants(most: int) -> Iterator[tuple[str, CalibrationOptions, tuple[str, ...], int | None]]:
+    """(what is told of it, calibration, regions, bits of the weights), the default first."""
+    yield "default", DEFAULT, BY_DEFAULT, None
     for method in ("minmax", "entropy", "mse"):
-        yield method, CalibrationOptions(method), BY_DEFAULT
+        yield method, CalibrationOptions(method), BY_DEFAULT, None
     for share in (99.9, 99.99):
-        yield f"percentile {share}", CalibrationOptions(share=share), BY_DEFAULT
+        yield f"percentile {share}", CalibrationOptions(share=share), BY_DEFAULT, None
     for images in (1, 2, 4, 8, 32):
         if images <= most:
-            yield f"{images} pictures", CalibrationOptions(images=images), BY_DEFAULT
+            yield f"{images} pictures", CalibrationOptions(images=images), BY_DEFAULT, None
     for images in (1, 4):
-        yield f"minmax, {images} pictures", CalibrationOptions("minmax", images=images), BY_DEFAULT
-    yield "with anomalies", CalibrationOptions(anomalies=True), BY_DEFAULT
-    yield "percentile 99.99, with anomalies", CalibrationOptions(share=99.99, anomalies=True), BY_DEFAULT
-    yield "minmax, with anomalies", CalibrationOptions("minmax", anomalies=True), BY_DEFAULT
-    yield "and the transposed convolutions", DEFAULT, (*BY_DEFAULT, "upsample")
-    yield "and the stem", DEFAULT, ("stem", *BY_DEFAULT)
+        yield f"minmax, {images} pictures", CalibrationOptions("minmax", images=images), BY_DEFAULT, None
+    yield "with anomalies", CalibrationOptions(anomalies=True), BY_DEFAULT, None
+    yield "percentile 99.99, with anomalies", CalibrationOptions(share=99.99, anomalies=True), BY_DEFAULT, None
+    yield "minmax, with anomalies", CalibrationOptions("minmax", anomalies=True), BY_DEFAULT, None
+    yield "and the transposed convolutions", DEFAULT, (*BY_DEFAULT, "upsample"), None
+    yield "and the stem", DEFAULT, ("stem", *BY_DEFAULT), None
+    for bits in (7, 8):
+        yield f"{bits}-bit weights", DEFAULT, BY_DEFAULT, bits
 
 
 def measure(model: Path, data: Path) -> dict[str, Any]:
@@ -63,9 +65,9 @@ def measure(model: Path, data: Path) -> dict[str, Any]:
         trials = Trials(backend, BuildOptions("int8"), fp16.graph, judged, FALSE_REJECTS, Path(name))
         reference = trials.reference(fp32.graph)
         rows: list[dict[str, Any]] = []
-        for told, options, regions in variants(len(HoldoutSet.read(fp32.holdout).frames)):
+        for told, options, regions, bits in variants(len(HoldoutSet.read(fp32.holdout).frames)):
             table = calibrate(fp32.graph, fp32.holdout, Path(name) / "table.json", options)
-            measured = trials.measure(regions, table)
+            measured = trials.measure(regions, table, bits)
             figures = measured.model_dump(exclude={"latency_ms"})  # `bench` times engines, in turns
             rows.append({"variant": told, **figures, "drop": measured.drop(reference)})
             print(f"{told}: drop {rows[-1]['drop']:.2f}", flush=True)

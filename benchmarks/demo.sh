@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job in a workspace of its own: render or take pictures, train, export, build fp32 and fp16, bench.
+# The main job in a workspace of its own: render or take pictures, train, export, build fp32, fp16 and int8, bench.
 # usage: demo.sh WORKSPACE [DATA]      called by `make demo`
 set -euo pipefail
 workspace=$1
@@ -23,4 +23,5 @@ aand-edge export --precision fp32
 aand-edge export --precision fp16
 aand-edge build --precision fp32
 aand-edge build --precision fp16
+aand-edge build --precision int8
 aand-edge bench --eager

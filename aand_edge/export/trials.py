@@ -112,9 +112,9 @@ class Trials:
         self._maps, self._scores, latency = self._answers(fp32, options)
         return self._measured((), self._maps, self._scores, latency)
 
-    def measure(self, regions: tuple[str, ...], table: CalibrationTable) -> Measured:
+    def measure(self, regions: tuple[str, ...], table: CalibrationTable, weight_bits: int | None = None) -> Measured:
         """Measure the engine in which those regions are quantised, with that table's ranges."""
-        quantisation = Quantisation(regions, self.backend.int8_weight_bits())
+        quantisation = Quantisation(regions, weight_bits or self.backend.int8_weight_bits())
         graph = self.folder / "trial.int8.onnx"
         write_int8(self.fp16, table, quantisation, graph)
         return self._measured(regions, *self._answers(graph, self.options))

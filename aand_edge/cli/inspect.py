@@ -12,8 +12,6 @@ from aand_edge.cli.options import Json
 if TYPE_CHECKING:
     from aand_edge.config import Workspace
 
-Rows = list[tuple[str, object]]
-
 
 def command(
     what: Annotated[str, typer.Argument(help="A graph (.onnx), an engine, a manifest or a model: a file or a name.")],
@@ -73,13 +71,14 @@ def _graph(file: Path) -> dict[str, Any]:
 
 
 def _engine(file: Path) -> dict[str, Any]:
-    from aand_edge.engines.load import check_engine, read_manifest
-    from aand_edge.engines.registry import find_backend
+    from aand_edge.engines.load import backend_of, check_engine, read_manifest
     from aand_edge.errors import UsageError
 
     beside = file if file.suffix == ".json" else file.with_name(file.name.removesuffix(file.suffix) + ".json")
     if file.is_dir() or not beside.is_file() or '"engine_sha256"' not in beside.read_text(errors="replace"):
-        raise UsageError(f"{file} is no graph, engine or model", "Name one, or see `aand-edge doctor`.")
+        raise UsageError(
+            f"{file} is no graph, engine or model", "Name a .onnx file, an engine, its manifest or a model's folder."
+        )
     manifest = read_manifest(file)
-    check_engine(file.parent / manifest.engine, manifest, find_backend(manifest.backend))
+    check_engine(file.parent / manifest.engine, manifest, backend_of(manifest))
     return manifest.model_dump(mode="json")

@@ -243,7 +243,14 @@ def test_presets_are_changed_by_what_is_given_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch": 1}, {"epochs_distill": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}]
+    "wrong",
+    [
+        {"batch": 1},
+        {"epochs_distill": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"schedule": "linear"},
+    ],
 )
 def test_a_recipe_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
@@ -262,6 +269,7 @@ def test_a_last_single_picture_joins_the_batch_before_it() -> None:
         ({"size": 0}, "A picture size of 0 does not fit"),
         ({"device": "cuda:x"}, "There is no device 'cuda:x'"),
         ({"weights": Path("nowhere.pth")}, "There is no weights file nowhere.pth"),
+        ({"textures": Path("nowhere")}, "There is no texture folder nowhere"),
         ({"holdout": 1.0}, "A hold-out share of 1.0 cannot be taken"),
         ({"false_rejects": 0.0}, "A false-reject rate of 0.0 is none"),
         ({"cache_mb": -1}, "cannot be negative"),

@@ -159,6 +159,7 @@ class GraphFacts:
     weights     SHA-256 of model.safetensors
     batch       N of the static input shape
     roi         x, y, width, height of the part of the frame that the graph looks at; None: all of it
+    float32     regions of a half trunk that stay in float32, since they would overflow
     calibration key of the calibration table; "" where nothing is quantised
     quantised   the regions with Q/DQ pairs
     weight_bits of quantised weights
@@ -173,6 +174,7 @@ class GraphFacts:
     weights: str
     batch: int = 1
     roi: tuple[int, int, int, int] | None = None
+    float32: tuple[str, ...] = ()
     calibration: str = ""
     quantised: tuple[str, ...] = ()
     weight_bits: int = 8
@@ -183,8 +185,8 @@ class GraphFacts:
     def to_metadata(self) -> dict[str, str]:
         """As ONNX metadata_props."""
         roi = ",".join(map(str, self.roi)) if self.roi else ""
-        frame, quantised = f"{self.frame[1]}x{self.frame[0]}", ",".join(self.quantised)
-        fields = {**self.__dict__, "frame": frame, "roi": roi, "quantised": quantised}
+        regions = {"float32": ",".join(self.float32), "quantised": ",".join(self.quantised)}
+        fields = {**self.__dict__, "frame": f"{self.frame[1]}x{self.frame[0]}", "roi": roi, **regions}
         return {self.PREFIX + key: str(value) for key, value in fields.items()}
 
     @classmethod
@@ -205,6 +207,7 @@ class GraphFacts:
                 weights=facts["weights"],
                 batch=int(facts["batch"]),
                 roi=(x, y, w, h) if facts["roi"] else None,
+                float32=tuple(filter(None, facts["float32"].split(","))),
                 calibration=facts["calibration"],
                 quantised=tuple(filter(None, facts["quantised"].split(","))),
                 weight_bits=int(facts["weight_bits"]),
@@ -319,8 +322,8 @@ class Acceptance(Record):
     scores: list[float]
 
 
-class EngineManifest(Record):
-    """Beside an engine file: what it is, what it was built from, and the machine it belongs to."""
+class EngineFacts(Record):
+    """What an engine is, what it was built from, and the machine it belongs to."""
 
     format: Literal[1] = 1
     name: str
@@ -343,6 +346,17 @@ class EngineManifest(Record):
     options: dict[str, Any]
     calibration: str | None = None  # key of the calibration table
     budget: dict[str, Any] | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)
+    built: str  # ISO 8601, UTC
+
+
+class EngineManifest(EngineFacts):
+    """Beside an engine file: its facts, how it answered on held-out pictures, and its threshold."""
+
     acceptance: Acceptance
     threshold: Threshold
-    built: str  # ISO 8601, UTC
+
+
+class PendingEngine(EngineFacts):
+    """Beside an engine that was built on another machine than it runs on: it judges nothing before it is accepted."""
+
+    holdout: str  # file name of the held-out set to accept it on

@@ -98,6 +98,9 @@ class BuildSettings(Section):
     quantise: tuple[str, ...] | None = None
     backend: str = "auto"
     threads: int = Field(0, ge=0)
+    opt_level: int | None = Field(None, ge=0, le=5)
+    workspace_mb: int | None = Field(None, ge=1)
+    zero_copy: bool = False
 
 
 class BenchSettings(Section):
@@ -252,8 +255,11 @@ TEMPLATE = """\
 [build]
 # precision = "fp32"                # fp16, int8
 # quantise = ["teacher2", "bottleneck"]   # regions of an int8 engine; `aand-edge inspect GRAPH` lists them
-# backend = "auto"                  # openvino or onnxruntime
-# threads = 0                       # 0: the backend's choice
+# backend = "auto"                  # tensorrt, tensorrt-rtx, openvino or onnxruntime
+# threads = 0                       # of a CPU engine; 0: the backend's choice
+# opt_level = 3                     # TensorRT: how long it searches for fast kernels, 0 to 5
+# workspace_mb = 1024               # TensorRT: scratch memory of its kernels
+# zero_copy = false                 # TensorRT on a Jetson: frames are read where the host wrote them
 
 [bench]
 # repeats = 200                     # timed frames an engine

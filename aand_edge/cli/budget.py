@@ -55,9 +55,13 @@ def search_regions(
         judged = labelled_set(open_category(workspace, request.data, request.layout, request.category), facts)
     regions = BY_DEFAULT if request.int8.regions is None else checked_regions(request.int8.regions)
     with tempfile.TemporaryDirectory() as folder, ticking("budget") as tick:
-        trials = Trials(backend, options, fp16.graph, table, judged, request.false_rejects, Path(folder))
+        trials = Trials(backend, options, fp16.graph, judged, request.false_rejects, Path(folder))
         reference = trials.reference(fp32.graph)
-        return search(trials, reference, regions, request.budget, judged.told, tick)
+
+        def measure(mixture: tuple[str, ...]) -> Measured:
+            return trials.measure(mixture, table)
+
+        return search(measure, reference, regions, request.budget, judged.told, tick)
 
 
 def budget_table(report: BudgetReport) -> Table:

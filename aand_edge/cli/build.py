@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,8 +24,11 @@ from aand_edge.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aand_edge.artifacts import EngineManifest
+    from aand_edge.artifacts import EngineFacts, EngineManifest
     from aand_edge.artifacts import Precision as PrecisionName
+    from aand_edge.config import Workspace
+    from aand_edge.engines.base import Backend as Engines
+    from aand_edge.engines.base import BuildOptions
     from aand_edge.engines.budget import BudgetReport, Measured
 
 
@@ -35,8 +38,16 @@ def command(
     backend: Backend = None,
     frame: Frame = None,
     roi: Roi = None,
-    threads: Annotated[
-        int | None, typer.Option(min=0, help="CPU threads of the engine; 0: the backend's choice.")
+    threads: Annotated[int | None, typer.Option(min=0, help="Of a CPU engine; 0: the backend's choice.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="TensorRT-RTX: GPUs to build for without having one, say sm86,sm89,sm120.")
+    ] = None,
+    opt_level: Annotated[
+        int | None, typer.Option(min=0, max=5, help="TensorRT: how long it searches for fast kernels.")
+    ] = None,
+    workspace_mb: Annotated[int | None, typer.Option(min=1, help="TensorRT: scratch memory of its kernels.")] = None,
+    zero_copy: Annotated[
+        bool | None, typer.Option("--zero-copy/--no-zero-copy", help="TensorRT on a Jetson: read frames in place.")
     ] = None,
     quantise: Quantise = None,
     locked: Locked = False,
@@ -60,13 +71,10 @@ def command(
     """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
     from dataclasses import replace
 
-    from rich.console import Group
-
-    from aand_edge.cli.budget import BudgetRequest, budget_table, search_regions
+    from aand_edge.cli.budget import BudgetRequest, search_regions
     from aand_edge.cli.graphs import Int8, find_graph
-    from aand_edge.cli.show import answer, ticking
+    from aand_edge.cli.show import ticking
     from aand_edge.config import Workspace
-    from aand_edge.engines.base import BuildOptions
     from aand_edge.engines.budget import Budget
     from aand_edge.engines.build import BuildRequest, build_engine
     from aand_edge.engines.registry import find_backend
@@ -77,7 +85,8 @@ def command(
     asked = checked_precision(precision or settings.build.precision)
     rate = settings.threshold.false_rejects if false_rejects is None else false_rejects
     chosen = find_backend(backend or settings.build.backend)
-    options = BuildOptions(asked, settings.build.threads if threads is None else threads)
+    given = {"threads": threads, "opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
+    options = _options(workspace, chosen, asked, target, given)
     regions = parse_regions(quantise, settings.build.quantise)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
@@ -100,10 +109,53 @@ def command(
         budget=report.model_dump(mode="json") if report else None,
     )
     with ticking("accept") as tick:
-        path, manifest = build_engine(request, tick)
-    table = _table(path, manifest)
+        path, engine = build_engine(request, tick)
+    _show(path, engine, report, as_json)
+
+
+def _options(
+    workspace: Workspace, backend: Engines, precision: PrecisionName, target: str | None, given: dict[str, Any]
+) -> BuildOptions:
+    """The options that were given, else the workspace's as far as this backend has them."""
+    from aand_edge.engines.base import BuildOptions
+
+    on_gpu = backend.name.startswith("tensorrt")
+    own = ("opt_level", "workspace_mb", "zero_copy") if on_gpu else ("threads",)
+    settings = {name: getattr(workspace.settings.build, name) for name in own}
+    values = settings | {name: value for name, value in given.items() if value is not None}
+    if on_gpu:
+        values["timing_cache"] = workspace.engines / f"{backend.name}-{backend.version()}.timings"
+        values["log"] = workspace.engines / f"{backend.name}.build.log"
+    targets = tuple(part.strip().lower() for part in (target or "").split(",") if part.strip())
+    return BuildOptions(precision, targets=targets, **values)
+
+
+def _show(path: Path, engine: EngineFacts, report: BudgetReport | None, as_json: bool) -> None:
+    from rich.console import Group
+
+    from aand_edge.artifacts import EngineManifest
+    from aand_edge.cli.budget import budget_table
+    from aand_edge.cli.show import answer
+
+    table = _table(path, engine) if isinstance(engine, EngineManifest) else _pending_table(path, engine)
     shown = Group(budget_table(report), table) if report else table
-    answer({"manifest": str(path), **manifest.model_dump(mode="json")}, as_json, shown)
+    answer({"manifest": str(path), **engine.model_dump(mode="json")}, as_json, shown)
+
+
+def _pending_table(path: Path, engine: EngineFacts) -> Table:
+    from aand_edge.cli.show import facts
+
+    rows = [
+        ("engine", path.parent / engine.engine),
+        ("built for", ", ".join(f"{value}" for value in engine.device.values())),
+        ("note", engine.precision_note),
+        (
+            "next",
+            f"copy {engine.name}.* and models/{engine.model} into a workspace on that machine and run "
+            f"`aand-edge threshold {engine.name}` there: it judges nothing before it is accepted",
+        ),
+    ]
+    return facts(engine.name, rows)
 
 
 def _chosen(report: BudgetReport, as_json: bool) -> Measured:

@@ -22,14 +22,16 @@ def command(
     from aand_edge.cli.lookup import open_category
     from aand_edge.cli.show import answer, facts, rows_of
     from aand_edge.config import Workspace
-    from aand_edge.engines.registry import availability
+    from aand_edge.engines.machine import backend_states, machine_facts
 
     workspace = Workspace.open()
+    states = backend_states()
     reply: dict[str, Any] = {
         "device": describe_device(),
-        "backends": {name: reason or "ok" for name, reason in availability().items()},
+        "machine": machine_facts(),
+        "backends": {each.name: each.builds or each.runs or "ok" for each in states},
     }
-    rows = rows_of(reply)
+    rows = [*rows_of({**reply["device"], **reply["machine"]}), *((each.name, each.words()) for each in states)]
     report = None
     if data is not None or workspace.settings.data.root is not None:
         report = _check(open_category(workspace, data, layout, category))

@@ -92,6 +92,7 @@ def _rows(exported: Exported, graph: Path) -> list[tuple[str, object]]:
             f"differs by {parity.map_error_max:.1e} at most; {parity.tolerance:g} is allowed, "
             f"the maps' own spread is {parity.map_spread:.2g}",
         ),
+        *(("overflow", str(each)) for each in exported.overflows),
         (f"score, against PyTorch{before}", f"differs by {parity.score_error_max:.1e} at most"),
     ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aand_edge.cli.show import say
 from aand_edge.config import Workspace
-from aand_edge.errors import UsageError
+from aand_edge.errors import ArtefactMismatchError, UsageError
 
 if TYPE_CHECKING:
     from aand_edge.data.layouts import Category
@@ -93,4 +93,9 @@ def _find_engine(workspace: Workspace, name: str) -> Path:
     for path in (Path(name), workspace.engines / name, workspace.engines / f"{name}.json"):
         if path.is_file():
             return path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
+    if (workspace.engines / f"{name}.pending").is_file():
+        raise ArtefactMismatchError(
+            f"The engine {name} was built elsewhere and is not accepted on this machine",
+            f"Run `aand-edge threshold {name}` here, beside models/NAME with its held-out pictures.",
+        )
     raise UsageError(f"There is no engine '{name}'", f"Look into {workspace.engines}, or build one.")

@@ -15,7 +15,9 @@ Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa,
 CategoryName = Annotated[str | None, typer.Option("--category", help="Which category under --data.")]
 Model = Annotated[str | None, typer.Argument(help="A model's name or folder; the newest of the workspace by default.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32, fp16 or int8.")]
-Backend = Annotated[str | None, typer.Option("--backend", help="auto, openvino or onnxruntime.")]
+Backend = Annotated[
+    str | None, typer.Option("--backend", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime.")
+]
 FalseRejects = Annotated[
     float | None, typer.Option("--false-rejects", help="Share of good parts that may be rejected, 0 … 1.")
 ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aand_edge.artifacts import EngineManifest, Threshold
+    from aand_edge.config import Workspace
 
 
 def command(
@@ -28,7 +29,10 @@ def command(
     category: CategoryName = None,
     as_json: Json = False,
 ) -> None:
-    """Set an engine's threshold anew. Each engine has its own: scores shift with the precision."""
+    """Set an engine's threshold anew, and accept an engine that was built elsewhere for this machine.
+
+    Each engine has a threshold of its own: scores shift with the precision.
+    """
     from aand_edge.artifacts import Threshold
     from aand_edge.cli.lookup import find_engines, trained_category
     from aand_edge.cli.show import answer, facts
@@ -41,6 +45,7 @@ def command(
         raise UsageError(f"A threshold of {value} judges nothing", "Give --set a finite number.")
     workspace = Workspace.open()
     rate = workspace.settings.threshold.false_rejects if false_rejects is None else false_rejects
+    accept_pending(workspace, engine, rate)
     found: dict[str, Threshold] = {}
     for path in find_engines(workspace, [engine] if engine else []):
         manifest = read_manifest(path)
@@ -55,6 +60,20 @@ def command(
         found[manifest.name] = manifest.threshold
     rows = [(name, f"{each.value:.4f}  {each.rule}  {each.note}") for name, each in found.items()]
     answer({name: each.model_dump() for name, each in found.items()}, as_json, facts("threshold", rows))
+
+
+def accept_pending(workspace: Workspace, engine: str | None, false_rejects: float) -> None:
+    """Accept the engines of the workspace that wait for it, or the named one."""
+    from aand_edge.artifacts import PendingEngine
+    from aand_edge.cli.show import say, ticking
+    from aand_edge.engines.build import accept_engine
+
+    for pending in sorted(workspace.engines.glob("*.pending")):
+        if engine in (None, pending.stem, pending.name):
+            waiting = PendingEngine.read(pending)
+            with ticking(f"accept {waiting.name}") as tick:
+                accept_engine(pending, workspace.models / waiting.model / waiting.holdout, false_rejects, tick)
+            say(f"accepted on this machine: {waiting.name}")
 
 
 def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:

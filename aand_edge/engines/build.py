@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from aand_edge.artifacts import (
     Acceptance,
+    EngineFacts,
     EngineManifest,
     GraphFacts,
     HoldoutSet,
+    PendingEngine,
     Threshold,
     atomic_path,
     sha256_file,
@@ -52,8 +54,12 @@ class BuildRequest:
     budget: dict[str, Any] | None = None  # the search that chose what is quantised, for the manifest
 
 
-def build_engine(request: BuildRequest, progress: Progress | None = None) -> tuple[Path, EngineManifest]:
+def build_engine(
+    request: BuildRequest, progress: Progress | None = None
+) -> tuple[Path, EngineManifest] | tuple[Path, PendingEngine]:
     """Write an engine and its manifest, both or neither; returns the manifest's path and content.
+
+    An engine that cannot run on this machine is left pending: `accept_engine` writes its manifest where it runs.
 
     Raises UsageError where the graph has another precision, AandEdgeError where the engine does not answer as the
     model does; then what lay there before is left as it was.
@@ -64,11 +70,7 @@ def build_engine(request: BuildRequest, progress: Progress | None = None) -> tup
             f"{request.graph} is an {facts.precision} graph, {request.options.precision} was asked for",
             f"Write the other with `aand-edge export --precision {request.options.precision}`.",
         )
-    holdout = HoldoutSet.read(request.holdout)
-    if holdout.frames.shape[1:3] != facts.frame:
-        raise ArtefactMismatchError(
-            f"{request.holdout} does not hold frames of {facts.frame[1]}x{facts.frame[0]}", "Export the graph again."
-        )
+    holdout = _read_holdout(request.holdout, facts.frame)
     backend = find_backend(request.backend)
     name = f"{_stem(request.graph)}.{backend.name}.{facts.precision}"
     manifest_path = request.folder / f"{name}.json"
@@ -76,15 +78,70 @@ def build_engine(request: BuildRequest, progress: Progress | None = None) -> tup
         return manifest_path, existing
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
+    told = _facts(request, facts, backend, built, engine)
+    if backend.runnable() is not None:
+        return _leave_pending(request, engine, built, told)
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         with backend.load(candidate, built.options) as runner:
-            scores = score_frames(runner, holdout.frames, facts.batch, progress)
-        threshold = conformal_threshold(scores, request.false_rejects)
-        acceptance = accept(scores, holdout.scores, threshold, request.false_rejects)
-        manifest = _manifest(request, facts, backend, built, engine, acceptance, threshold)
+            manifest = _accepted(told, runner, holdout, request.false_rejects, progress)
         manifest.write(record)
+    pending_path(engine).unlink(missing_ok=True)
     return manifest_path, manifest
+
+
+def accept_engine(
+    pending: Path, holdout: Path, false_rejects: float, progress: Progress | None = None
+) -> tuple[Path, EngineManifest]:
+    """Accept an engine that was built elsewhere, on the machine that runs it; its manifest takes `pending`'s place.
+
+    Raises as `build_engine`, and ArtefactMismatchError where the engine is not for this machine.
+    """
+    waiting = PendingEngine.read(pending)
+    told = EngineFacts(**waiting.model_dump(exclude={"holdout"}))
+    engine = pending.parent / waiting.engine
+    backend = find_backend(waiting.backend)
+    check_engine(engine, told, backend)
+    pictures = _read_holdout(holdout, waiting.frame)
+    with backend.load(engine, waiting.options) as runner:
+        manifest = _accepted(told, runner, pictures, false_rejects, progress)
+    path = pending.parent / f"{waiting.name}.json"
+    manifest.write(path)
+    pending.unlink()
+    return path, manifest
+
+
+def pending_path(engine: Path) -> Path:
+    """NAME.plan → NAME.pending, beside it."""
+    return engine.with_suffix(".pending")
+
+
+def _leave_pending(
+    request: BuildRequest, engine: Path, built: BuiltEngine, told: EngineFacts
+) -> tuple[Path, PendingEngine]:
+    waiting = PendingEngine(**told.model_dump(), holdout=request.holdout.name)
+    record = pending_path(engine)
+    with one_build_at_a_time(request.folder), atomic_path(record) as written, atomic_path(engine) as candidate:
+        candidate.write_bytes(built.plan)
+        waiting.write(written)
+    (request.folder / f"{told.name}.json").unlink(missing_ok=True)  # of an engine that this one replaced
+    return record, waiting
+
+
+def _accepted(
+    told: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None
+) -> EngineManifest:
+    scores = score_frames(runner, holdout.frames, told.batch, progress)
+    threshold = conformal_threshold(scores, false_rejects)
+    acceptance = accept(scores, holdout.scores, threshold, false_rejects)
+    return EngineManifest(**told.model_dump(), acceptance=acceptance, threshold=threshold)
+
+
+def _read_holdout(path: Path, frame: tuple[int, int]) -> HoldoutSet:
+    holdout = HoldoutSet.read(path)
+    if holdout.frames.shape[1:3] != frame:
+        raise ArtefactMismatchError(f"{path} does not hold frames of {frame[1]}x{frame[0]}", "Export the graph again.")
+    return holdout
 
 
 @contextmanager
@@ -160,24 +217,17 @@ def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> E
         check_engine(request.folder / manifest.engine, manifest, backend)
     except ArtefactMismatchError:
         return None
+    asked = request.options.__dict__
     same = (
         manifest.graph_sha256 == sha256_file(request.graph)
-        and manifest.options.get("threads") == request.options.threads
+        and all(manifest.options[name] == asked[name] for name in manifest.options.keys() & asked.keys())
         and manifest.threshold.asked_false_rejects == request.false_rejects
     )
     return manifest if same else None
 
 
-def _manifest(
-    request: BuildRequest,
-    facts: GraphFacts,
-    backend: Backend,
-    built: BuiltEngine,
-    engine: Path,
-    acceptance: Acceptance,
-    threshold: Threshold,
-) -> EngineManifest:
-    return EngineManifest(
+def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: BuiltEngine, engine: Path) -> EngineFacts:
+    return EngineFacts(
         name=engine.name.removesuffix(backend.suffix),
         model=facts.name,
         engine=engine.name,
@@ -198,7 +248,5 @@ def _manifest(
         options=dict(built.options),
         calibration=facts.calibration or None,
         budget=request.budget,
-        acceptance=acceptance,
-        threshold=threshold,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

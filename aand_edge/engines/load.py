@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aand_edge.artifacts import EngineManifest, sha256_file
+from aand_edge.artifacts import EngineFacts, EngineManifest, sha256_file
 from aand_edge.engines.base import Backend, Runner
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import ArtefactMismatchError, UsageError
@@ -64,7 +64,7 @@ def list_engines(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
-def check_engine(engine: Path, manifest: EngineManifest, backend: Backend) -> None:
+def check_engine(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
     """Raises ArtefactMismatchError where the engine is not the manifest's, or belongs to another machine."""
     rebuild = rebuild_hint(manifest)
     if not engine.is_file():
@@ -84,7 +84,7 @@ def check_engine(engine: Path, manifest: EngineManifest, backend: Backend) -> No
         )
 
 
-def rebuild_hint(manifest: EngineManifest) -> str:
+def rebuild_hint(manifest: EngineFacts) -> str:
     """The command that makes this engine anew."""
     height, width = manifest.frame
     framed = manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
@@ -93,6 +93,7 @@ def rebuild_hint(manifest: EngineManifest) -> str:
         f"--frame {width}x{height}" if framed else "",
         f"--roi {','.join(map(str, manifest.roi))}" if manifest.roi else "",
         f"--threads {manifest.options['threads']}" if manifest.options.get("threads") else "",
+        f"--target {','.join(manifest.device['targets'].split())}" if "targets" in manifest.device else "",
     ]
     return f"Build it here: `{' '.join(filter(None, parts))}`."
 

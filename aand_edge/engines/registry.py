@@ -40,7 +40,9 @@ def find_backend(name: str = "auto") -> Backend:
     backend = FACTORIES[name]()
     reason = backend.available()
     if reason is not None:
-        raise MissingDependencyError(f"The backend {name} does not work here: {reason}", "Install it.")
+        raise MissingDependencyError(
+            f"The backend {name} does not work here: {reason}", "`aand-edge doctor` lists what does."
+        )
     return backend
 
 

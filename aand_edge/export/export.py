@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import crop, resize, resize_float, resize_matrix
 from aand_edge.errors import DataError, UsageError
 from aand_edge.export.graph import write_graph
+from aand_edge.export.overflow import Overflow, find_overflows, regions_to_keep
 from aand_edge.export.parity import Parity, check_parity, reference
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
@@ -46,6 +47,7 @@ class Exported:
     holdout: Path
     facts: GraphFacts
     parity: Parity
+    overflows: tuple[Overflow, ...] = ()  # why some regions of a half trunk stay in float32
 
 
 def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, int], None] | None = None) -> Exported:
@@ -71,18 +73,31 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         batch=options.batch,
         roi=options.roi,
     )
-    fused = FusedAand(model, half=options.precision == "fp16", colour=options.colour, geometry=geometry)
     frames = _holdout_frames(card, frame)
     expected = reference(model, _as_network_sees(frames, geometry, model))
     if options.colour == "BGR":
         frames = np.ascontiguousarray(frames[..., ::-1])
+    fused, kept, overflows = _fuse(model, options, geometry, frames)
     stem = card.name + (f"-{options.frame[0]}x{options.frame[1]}" if options.frame else "")
     graph, holdout = folder / f"{stem}.{options.precision}.onnx", folder / f"{stem}.holdout.npz"
     with atomic_path(graph) as candidate:
-        write_graph(fused, facts, candidate)
+        write_graph(fused, replace(facts, float32=kept), candidate)
         parity = check_parity(candidate, frames, expected, options.precision, progress)
     HoldoutSet(frames, expected.scores, tuple(card.holdout[: len(frames)])).write(holdout)
-    return Exported(graph, holdout, facts, parity)
+    return Exported(graph, holdout, replace(facts, float32=kept), parity, overflows)
+
+
+def _fuse(
+    model: Aand, options: ExportOptions, geometry: FrameGeometry | None, frames: NDArray[np.uint8]
+) -> tuple[FusedAand, tuple[str, ...], tuple[Overflow, ...]]:
+    """The module to write, the regions of it that stay in float32, and the layers that they stay so for."""
+    fused = FusedAand(model, colour=options.colour, geometry=geometry)
+    if options.precision != "fp16":
+        return fused, (), ()
+    overflows = find_overflows(fused, (torch.from_numpy(each[None]) for each in frames))
+    kept = regions_to_keep(fused, overflows)
+    halved = FusedAand(model, half=True, float32=kept, colour=options.colour, geometry=geometry)
+    return halved, kept, tuple(overflows)
 
 
 def _geometry(options: ExportOptions, size: int) -> FrameGeometry | None:

@@ -102,7 +102,6 @@ class Trials:
     backend: Backend
     options: BuildOptions
     fp16: Path
-    table: CalibrationTable
     judged: JudgedSet
     false_rejects: float
     folder: Path  # for graphs and engines that nobody keeps
@@ -113,11 +112,11 @@ class Trials:
         self._maps, self._scores, latency = self._answers(fp32, options)
         return self._measured((), self._maps, self._scores, latency)
 
-    def __call__(self, regions: tuple[str, ...]) -> Measured:
-        """Measure the engine in which those regions are quantised."""
+    def measure(self, regions: tuple[str, ...], table: CalibrationTable) -> Measured:
+        """Measure the engine in which those regions are quantised, with that table's ranges."""
         quantisation = Quantisation(regions, self.backend.int8_weight_bits())
         graph = self.folder / "trial.int8.onnx"
-        write_int8(self.fp16, self.table, quantisation, graph)
+        write_int8(self.fp16, table, quantisation, graph)
         return self._measured(regions, *self._answers(graph, self.options))
 
     def _answers(self, graph: Path, options: BuildOptions) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:

@@ -49,6 +49,7 @@ class FusedAand(nn.Module):
     """uint8 (N, H, W, 3) → anomaly map float32 (N, S, S) and score float32 (N,).
 
     half      runs the trunk in float16; frame and map stay in float32
+    float32   regions of a half trunk that stay in float32, since they would overflow; see `Trunk.regions`
     colour    the order of the frame's channels
     geometry  crops and resizes larger frames; without it the frame must be S × S
     """
@@ -56,7 +57,13 @@ class FusedAand(nn.Module):
     mean: Tensor
 
     def __init__(
-        self, model: Aand, *, half: bool = False, colour: Colour = "BGR", geometry: FrameGeometry | None = None
+        self,
+        model: Aand,
+        *,
+        half: bool = False,
+        float32: tuple[str, ...] = (),
+        colour: Colour = "BGR",
+        geometry: FrameGeometry | None = None,
     ) -> None:
         super().__init__()
         model = copy.deepcopy(model).cpu().float().eval()
@@ -67,9 +74,7 @@ class FusedAand(nn.Module):
         self.head = MapHead(model)
         self.half_trunk = half
         if half:
-            self.trunk.half()
-            for gate in self.trunk.gates():
-                gate.match.float()  # squares of features overflow in float16
+            self.trunk.halve(float32)
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,9 +125,35 @@ class Trunk(nn.Module):
             advanced = as_features(raa(f) for raa, f in zip(self.amplifiers, advanced, strict=True))
         return advanced, self.student(self.bottleneck(advanced))
 
-    def gates(self) -> list[FusedGate]:
-        """The gates, whose matching stays in float32."""
-        return [part for part in self.modules() if isinstance(part, FusedGate)]
+    def regions(self) -> dict[str, nn.Module]:
+        """The modules that may differ in precision, by name, in the order of the data."""
+        first = "conv_stem" if hasattr(self.teacher, "conv_stem") else "conv1"
+        parts: dict[str, nn.Module] = {"stem": self.teacher.get_submodule(first)}
+        parts |= {f"teacher{level}": self.teacher.get_submodule(f"layer{level}") for level in (1, 2, 3)}
+        for level, raa in enumerate(self.amplifiers, start=1):
+            parts |= {f"gate{level}": raa.get_submodule("gate"), f"generator{level}": raa.get_submodule("generator")}
+        parts["bottleneck"] = self.bottleneck
+        return parts | {f"student{level}": self.student.get_submodule(f"up{level}") for level in (3, 2, 1)}
+
+    def halve(self, float32: tuple[str, ...] = ()) -> None:
+        """Turn to float16, but for the regions in `float32`; each region casts what it reads to its own type."""
+        regions = self.regions()
+        whole = [regions[name] for name in float32]
+        whole += [part.match for part in self.modules() if isinstance(part, FusedGate)]  # squares would overflow
+        values = [copy.deepcopy(part.state_dict()) for part in whole]
+        self.half()
+        for part, exact in zip(whole, values, strict=True):
+            part.float().load_state_dict(exact)
+        if float32:
+            for part in regions.values():
+                part.register_forward_pre_hook(_cast_to_own_type)
+
+
+def _cast_to_own_type(module: nn.Module, arguments: tuple[Tensor | Features, ...]) -> tuple[Tensor | Features, ...]:
+    own = next(module.parameters()).dtype
+    return tuple(
+        each.to(own) if isinstance(each, Tensor) else as_features(level.to(own) for level in each) for each in arguments
+    )
 
 
 class FusedAmplifier(nn.Module):
@@ -134,7 +165,8 @@ class FusedAmplifier(nn.Module):
         self.generator = raa.generator
 
     def forward(self, features: Tensor) -> Tensor:
-        scaled: Tensor = features * (1 + self.gate(features) * self.generator(features).tanh())
+        weight, scale = self.gate(features), self.generator(features).tanh()
+        scaled: Tensor = features * (1 + weight.to(features.dtype) * scale.to(features.dtype))
         return scaled
 
 

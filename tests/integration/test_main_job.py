@@ -175,6 +175,33 @@ def test_a_region_of_the_trunk_can_be_quantised_alone(engines: Path) -> None:
     assert answer(engines, "inspect", graph)["quantised"] == ["bottleneck", "student3"]
 
 
+def test_an_accuracy_budget_chooses_what_is_quantised(engines: Path) -> None:
+    regions = "bottleneck,student3,teacher3"
+    built = answer(
+        engines, "build", "--precision", "int8", "--max-drop", "50", "--quantise", regions, "--data", "data/sample"
+    )
+    budget = built["budget"]
+    assert [row["regions"] for row in budget["alone"]] == [["teacher3"], ["bottleneck"], ["student3"]]
+    assert budget["chosen"]["regions"] == ["teacher3", "bottleneck", "student3"]
+    assert "good and" in budget["pictures"]
+    described = answer(engines, "inspect", built["name"])
+    assert described["budget"]["max_drop"] == 50
+
+
+def test_a_budget_that_cannot_be_kept_ends_in_5_with_the_best_named(engines: Path) -> None:
+    file = engines / "aand-edge.toml"
+    text = file.read_text(encoding="utf-8")
+    built = (engines / "engines/sample-efficientnet_lite0.openvino.int8.json").read_bytes()
+    file.write_text(text.replace("# percentile = 99.999", "percentile = 30"), encoding="utf-8")  # half is clipped
+    try:
+        done = run(engines, "build", "--precision", "int8", "--quantise", "teacher1", "--max-drop", "0.1", code=5)
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert "No int8 engine keeps the budget; the best, teacher1, loses" in done.stderr
+    assert "teacher1 alone" in done.stdout
+    assert (engines / "engines/sample-efficientnet_lite0.openvino.int8.json").read_bytes() == built
+
+
 def test_doctor_names_machine_backends_and_pictures(workspace: Path) -> None:
     reply = answer(workspace, "doctor")
     assert reply["backends"]["openvino"] == "ok"
@@ -202,6 +229,9 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["train", "--name", "../x"], 2, "cannot name a model"),
         (["train", "--device", "tpu", "--name", "x"], 2, "no device 'tpu'"),
         (["build", "--precision", "int8", "--quantise", "head"], 2, "no region 'head'"),
+        (["build", "--precision", "fp16", "--max-drop", "1"], 2, "--max-drop is for int8"),
+        (["build", "--backend", "openvino", "--target", "sm86"], 2, "--target has no effect"),
+        (["build", "--backend", "openvino", "--zero-copy"], 2, "--zero-copy has no effect"),
         (["calibrate", "--method", "kl"], 2, "--method kl"),
         (["calibrate", "--calib-images", "0"], 2, "--calib-images 0"),
         (["export", "--precision", "int8", "--weight-bits", "4"], 2, "Weights of 4 bits"),

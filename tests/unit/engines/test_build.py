@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aand_edge.artifacts import EngineManifest, HoldoutSet, Threshold
+from aand_edge.artifacts import EngineManifest, HoldoutSet, PendingEngine, Threshold
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Outputs
-from aand_edge.engines.build import LOCK, accept, build_engine, one_build_at_a_time, score_frames
-from aand_edge.engines.load import load_engine
+from aand_edge.engines.build import LOCK, accept, accept_engine, build_engine, one_build_at_a_time, score_frames
+from aand_edge.engines.load import list_engines, load_engine
 from aand_edge.engines.onnxruntime import OnnxRuntime
+from aand_edge.engines.registry import FACTORIES
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
 from tests.graphs import tiny_frames, tiny_request, tiny_scores
@@ -128,3 +129,69 @@ def test_a_graph_that_is_torn_is_refused(tmp_path: Path) -> None:
 def test_manifests_round_trip(tmp_path: Path) -> None:
     path, manifest = build_engine(tiny_request(tmp_path))
     assert EngineManifest.read(path) == manifest
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_two_builds_answer_alike(tmp_path: Path, backend: str) -> None:
+    """Acceptance holds every build to the model's scores; the CPU engines repeat theirs to rounding."""
+    scores = []
+    for name in ("first", "second"):
+        path, _ = build_engine(tiny_request(tmp_path / name, backend, "fp16"))
+        scores.append(np.array(EngineManifest.read(path).acceptance.scores))
+    assert np.abs(scores[0] - scores[1]).max() < 1e-6
+
+
+def test_an_option_that_changed_is_not_reused(tmp_path: Path) -> None:
+    request = tiny_request(tmp_path, "openvino", reuse=True)
+    path, first = build_engine(request)
+    assert build_engine(request) == (path, first)
+    other = replace(request, options=replace(request.options, threads=1))
+    assert build_engine(other)[1].options["threads"] == 1
+    assert build_engine(replace(other, false_rejects=0.2))[1] != first
+
+
+# An engine for another machine
+
+
+class Elsewhere(OnnxRuntime):
+    """A backend that builds here and runs on another machine."""
+
+    name = "elsewhere"
+    runs = False
+
+    def runnable(self) -> str | None:
+        return None if Elsewhere.runs else "no GPU here"
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Elsewhere, "runs", False)
+    monkeypatch.setitem(FACTORIES, "elsewhere", Elsewhere)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_an_engine_for_another_machine_waits_to_be_accepted_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = tiny_request(tmp_path, "elsewhere")
+    path, waiting = build_engine(request)
+    assert path.name == "tiny.elsewhere.fp32.pending"
+    assert isinstance(waiting, PendingEngine)
+    assert list_engines(request.folder) == []
+    monkeypatch.setattr(Elsewhere, "runs", True)
+    accepted, manifest = accept_engine(path, tmp_path / "models" / waiting.holdout, 0.1)
+    assert list_engines(request.folder) == [accepted]
+    assert manifest.acceptance.pictures == 12
+    assert not path.exists()
+    assert EngineManifest.read(accepted) == manifest
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_changed_engine_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = tiny_request(tmp_path, "elsewhere")
+    path, waiting = build_engine(request)
+    monkeypatch.setattr(Elsewhere, "runs", True)
+    (request.folder / waiting.engine).write_bytes(b"something else")
+    with pytest.raises(ArtefactMismatchError, match="its manifest says"):
+        accept_engine(path, request.holdout, 0.1)
+    assert path.exists()

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from aand_edge.artifacts import GraphFacts, HoldoutSet
+from aand_edge.engines.base import BuildOptions
+from aand_edge.engines.build import score_frames
+from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.evaluation.threshold import conformal_threshold
 from aand_edge.export.calibrate import CalibrationOptions, CalibrationTable, Probe, calibrate, read_ranges, table_path
 from aand_edge.export.export import Exported
 from aand_edge.export.int8 import Quantisation, int8_path, write_int8
@@ -323,3 +327,31 @@ def test_a_name_that_lies_about_the_precision_is_refused(export: Export, int8: P
     assert "convolutions run in float16" in inspect_model(fp16, facts["fp32"]).problems[0]
     assert "holds no Q/DQ pairs" in inspect_model(fp16, facts["int8"]).problems[0]
     assert "holds Q/DQ pairs" in inspect_model(onnx.load(int8), facts["fp16"]).problems[0]
+
+
+# Why each engine has a threshold of its own
+
+
+def test_the_threshold_of_another_precision_misjudges(export: Export, tmp_path: Path) -> None:
+    """Quantisation shifts all scores: the engine's own threshold takes that up, another engine's does not."""
+    fp32 = export(precision="fp32")
+    table = calibrate(fp32.graph, fp32.holdout, tmp_path / "t.json", CalibrationOptions(share=90.0))
+    write_int8(export(precision="fp16").graph, table, Quantisation(weight_bits=7), tmp_path / "part.int8.onnx")
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, 256, (24, 6, 6, 3), dtype=np.uint8)
+    frames = small.repeat(11, axis=1)[:, :64].repeat(11, axis=2)[:, :, :64]
+    backend = find_backend("openvino")
+    scores = {}
+    for precision, graph in (("fp32", fp32.graph), ("int8", tmp_path / "part.int8.onnx")):
+        built = backend.build(graph, BuildOptions(precision))  # type: ignore[arg-type]
+        (tmp_path / "engine").write_bytes(built.plan)
+        with backend.load(tmp_path / "engine", built.options) as runner:
+            scores[precision] = score_frames(runner, frames, 1)
+    thresholds = {precision: conformal_threshold(each, 0.05) for precision, each in scores.items()}
+    assert thresholds["int8"].rejects(scores["int8"]).sum() <= 1
+    shift = thresholds["int8"].value - thresholds["fp32"].value
+    assert abs(shift) > 0.5 * scores["int8"].std(), "swapped, it rejects good parts or passes defects"
+    if shift > 0:
+        assert thresholds["fp32"].rejects(scores["int8"]).sum() > 3
+    else:
+        assert thresholds["int8"].rejects(scores["fp32"]).sum() > 3

@@ -30,7 +30,7 @@ def test_problems_come_first_and_then_warnings(command: Command, pictures: Path)
     assert done.code == 1
     lines = [line.split("  ")[0] for line in done.out.splitlines() if line[:1].strip()]
     assert lines[1:3] == ["problem", "warning"]
-    assert lines.index("warning") < lines.index("device.cpu")
+    assert lines.index("warning") < lines.index("cpu")
     assert "8.png is no picture" in done.out
     assert "Mend the data and try again" in done.err
 
@@ -47,7 +47,7 @@ def test_no_python_is_shown(command: Command, pictures: Path) -> None:
 
 def test_without_pictures_the_machine_is_described(command: Command) -> None:
     reply = json.loads(command("doctor", "--json").out)
-    assert set(reply) == {"device", "backends"}
+    assert set(reply) == {"device", "machine", "backends"}
 
 
 @pytest.mark.parametrize(

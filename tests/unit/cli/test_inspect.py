@@ -28,6 +28,18 @@ def test_an_engine_is_found_by_name_and_by_file(command: Command, engine: Path, 
     assert json.loads(done.out)["name"] == NAME
 
 
+@pytest.mark.parametrize("what", [NAME, f"engines/{NAME}.pending", f"engines/{NAME}.plan"])
+def test_an_engine_that_waits_to_be_accepted_is_described_as_such(command: Command, engine: Path, what: str) -> None:
+    facts = json.loads(engine.read_text())
+    waiting = {key: value for key, value in facts.items() if key not in ("acceptance", "threshold")}
+    engine.with_suffix(".pending").write_text(json.dumps({**waiting, "holdout": "tiny.holdout.npz"}))
+    engine.with_suffix(".plan").write_bytes(b"built elsewhere")
+    engine.unlink()
+    done = command("inspect", what)
+    assert done.code == 0
+    assert re.search(r"^accepted +no *$", done.out, re.MULTILINE)
+
+
 def test_no_python_is_shown_of_an_engine(command: Command, engine: Path) -> None:
     shown = command("inspect", NAME).out
     assert re.search(r"^frame +32x32 *$", shown, re.MULTILINE)

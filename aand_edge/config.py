@@ -12,7 +12,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,10 @@ Backbone = Literal["wide_resnet50_2", "resnet50", "resnet34", "resnet18", "effic
 Preset = Literal["paper", "short"]
 Layout = Literal["auto", "mvtec", "visa", "mvtec3d", "folder"]
 Schedule = Literal["step", "cosine"]
+SCHEDULES: dict[str, dict[str, int | float | str]] = {
+    "paper": {"epochs_amplify": 100, "epochs_distill": 120, "batch": 16, "lr": 0.005, "schedule": "step"},
+    "short": {"epochs_amplify": 4, "epochs_distill": 12, "batch": 4, "lr": 0.005, "schedule": "cosine"},
+}
 
 
 class Section(BaseModel):
@@ -183,21 +187,32 @@ def _parse(text: str, path: Path) -> Settings:
 def write_template(
     folder: Path, data: Path | None = None, backbone: str | None = None, preset: str | None = None
 ) -> Path:
-    """Write a commented workspace file. Raises UsageError where there is one already, or a name is none there is."""
+    """Write a commented workspace file.
+
+    Raises UsageError where there is one already, or where there is no such backbone or preset; then nothing is written.
+    """
     path = folder / FILE
     if path.exists():
         raise UsageError(f"{path} exists already", "Edit it, or take another folder.")
+    _check_name("backbone", backbone, get_args(Backbone))
+    _check_name("preset", preset, get_args(Preset))
     text = TEMPLATE.format(
         root=_line("root", data.as_posix()) if data else '# root = "pictures"',
         backbone=_line("backbone", backbone) if backbone else '# backbone = "wide_resnet50_2"',
         preset=_line("preset", preset) if preset else '# preset = "paper"',
+        **{key: f"# {_line(key, value)}" for key, value in SCHEDULES[preset or "paper"].items()},
     )
     _parse(text, path)
     write_text(path, text)
     return path
 
 
-def _line(key: str, value: str) -> str:
+def _check_name(what: str, name: str | None, names: tuple[str, ...]) -> None:
+    if name is not None and name not in names:
+        raise UsageError(f"There is no {what} '{name}'", f"Choose one of: {', '.join(names)}.")
+
+
+def _line(key: str, value: str | float) -> str:
     return f"{key} = {json.dumps(value, ensure_ascii=False)}"  # a JSON string is a TOML string too
 
 
@@ -205,22 +220,22 @@ TEMPLATE = """\
 # The workspace of aand-edge. Paths are relative to this file; a line behind # shows the default.
 
 [data]
-{root}                 # a category, or a folder of categories
+{root:<35} # a category, or a folder of categories
 # layout = "auto"                   # mvtec, visa, mvtec3d or folder
 # category = "screw"                # where root holds several
 
 [model]
-{backbone}     # the paper's; resnet50, resnet34, resnet18, efficientnet_lite0
+{backbone:<35} # wide_resnet50_2 (the paper's), resnet50, resnet34, resnet18, efficientnet_lite0
 # size = 256                        # side of the square picture, a multiple of 32
 # weights = "resnet18.pth"          # in place of the published ImageNet weights
 
 [train]
-{preset}                  # 100 + 120 epochs; short, 4 + 12, is for a CPU
-# epochs_amplify = 100              # these five are the preset's, unless given
-# epochs_distill = 120
-# batch = 16
-# lr = 0.005
-# schedule = "step"                 # cosine
+{preset:<35} # paper (100 + 120 epochs) or short (4 + 12, for a CPU)
+{epochs_amplify:<35} # this and the next four are the preset's, unless given
+{epochs_distill}
+{batch}
+{lr}
+{schedule:<35} # step or cosine
 # seed = 0
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aand_edge.cli.options import CategoryName, Data, Json, Layout
 from aand_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from aand_edge.artifacts import EngineManifest
+    from aand_edge.bench.contender import Contender, RunnerFactory
+    from aand_edge.config import Workspace
 
 
 def command(
@@ -29,43 +35,26 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Measure engines side by side: FPS, latency, memory, accuracy and what it lost; writes a report to read."""
-    from functools import partial
-
     from aand_edge.bench.run import run_bench
-    from aand_edge.cli.lookup import find_engines, trained_category
+    from aand_edge.cli.lookup import trained_category
     from aand_edge.cli.show import answer, say, staging
     from aand_edge.config import Workspace
-    from aand_edge.engines.load import open_runner, read_manifest
 
     workspace = Workspace.open()
     settings = workspace.settings.bench
-    paths = find_engines(workspace, engines or [])
-    manifests = [read_manifest(path) for path in paths]
-    models = sorted({manifest.model for manifest in manifests})
-    folder = workspace.models / models[0]
-    if eager and len(models) > 1:
-        raise UsageError(f"--eager is for engines of one model, these are of {', '.join(models)}", "Name the engines.")
-    if len(models) > 1 and data is None and workspace.settings.data.root is None:
-        raise UsageError(
-            f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."
-        )
+    contenders, folder = _contenders(workspace, engines or [], eager, data)
     parts = trained_category(workspace, folder, data, layout, category)
-    yardstick = None
-    if eager:
-        from aand_edge.bench.eager import eager_contender
-
-        yardstick = eager_contender(folder)
     where = out or workspace.benchmarks / f"{parts.name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         with staging() as progress:
             report = run_bench(
-                [(manifest, partial(open_runner, path)) for manifest, path in zip(manifests, paths, strict=True)],
+                contenders,
                 parts,
                 repeats=settings.repeats if repeats is None else repeats,
                 warmup=settings.warmup if warmup is None else warmup,
                 budget_ms=settings.budget_ms if budget_ms is None else budget_ms,
                 out=where,
-                eager=yardstick,
+                eager=_yardstick(folder) if eager else None,
                 progress=progress,
             )
     finally:
@@ -74,3 +63,32 @@ def command(
     answer(report.to_dict(), as_json, report.table())
     if not as_json:
         say(report.verdict())
+
+
+def _contenders(
+    workspace: Workspace, names: list[str], eager: bool, data: Path | None
+) -> tuple[list[tuple[EngineManifest, RunnerFactory]], Path]:
+    """The named engines, or all of the workspace, and the folder of their model, the first where there are several.
+
+    Raises UsageError where several models leave open which pictures or which yardstick to take.
+    """
+    from aand_edge.cli.lookup import find_engines
+    from aand_edge.engines.load import open_runner, read_manifest
+
+    paths = find_engines(workspace, names)
+    manifests = [read_manifest(path) for path in paths]
+    models = sorted({manifest.model for manifest in manifests})
+    if len(models) > 1 and eager:
+        raise UsageError(f"--eager is for engines of one model, these are of {', '.join(models)}", "Name the engines.")
+    if len(models) > 1 and data is None and workspace.settings.data.root is None:
+        raise UsageError(
+            f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."
+        )
+    loaders = [partial(open_runner, path) for path in paths]
+    return list(zip(manifests, loaders, strict=True)), workspace.models / models[0]
+
+
+def _yardstick(folder: Path) -> Contender:
+    from aand_edge.bench.eager import eager_contender
+
+    return eager_contender(folder)

@@ -36,7 +36,7 @@ def command(
     if data is not None or workspace.settings.data.root is not None:
         report = _check(open_category(workspace, data, layout, category))
         reply["data"] = report.to_dict()
-        rows += _data_rows(report)
+        rows = [*_remarks(report), *rows, *_pictures(report)]
     answer(reply, as_json, facts("aand-edge doctor", rows))
     if report is not None:
         report.raise_for_problems()
@@ -50,15 +50,21 @@ def _check(category: Category) -> DataReport:
         return check_category(category, tick)
 
 
-def _data_rows(report: DataReport) -> list[tuple[str, object]]:
+def _remarks(report: DataReport) -> list[tuple[str, object]]:
+    """What is wrong with the pictures, then what is odd: the first thing to read."""
+    return [
+        *(("problem", problem) for problem in report.problems),
+        *(("warning", warning) for warning in report.warnings),
+    ]
+
+
+def _pictures(report: DataReport) -> list[tuple[str, object]]:
     counts = [
         (f"{split} pictures", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none")
         for split, kinds in report.counts.items()
     ]
     sizes = ", ".join(f"{number} of {size}" for size, number in report.sizes.items())
     return [
-        *(("problem", problem) for problem in report.problems),
-        *(("warning", warning) for warning in report.warnings),
         *counts,
         ("sizes", sizes or "none"),
         ("SHA-256 of training pictures", report.digest[:12]),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aand_edge.cli.options import Json
+
+SAMPLE = Path("data/sample")
 
 
 def command(
@@ -18,7 +21,7 @@ def command(
     ] = False,
     backbone: Annotated[str | None, typer.Option(help="To write into the file.")] = None,
     preset: Annotated[str | None, typer.Option(help="To write into the file: paper or short.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the rendered sample set.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the rendered sample set.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Start a workspace: a commented aand-edge.toml, and with --sample a rendered data set to try everything on."""
@@ -30,12 +33,20 @@ def command(
         raise UsageError("--sample renders its own pictures", "Give either --sample or --data.")
     if data is not None and not data.is_dir():
         raise UsageError(f"There is no folder {data}", "Check --data.")
-    root = Path("data/sample") if sample else data.resolve() if data else None
+    root = SAMPLE if sample else data.resolve() if data else None
+    if sample:
+        from aand_edge.data.sample import check_vacant, write_sample_set
+
+        check_vacant(folder / SAMPLE)
     path = write_template(folder, root, backbone, preset)
     if sample:
-        from aand_edge.data.sample import write_sample_set
-
-        write_sample_set(folder / "data" / "sample", seed=seed)
+        write_sample_set(folder / SAMPLE, seed=seed)
     reply = {"workspace": str(folder), "file": str(path), "data": str(root) if root else None}
-    first = f"cd {folder} && " if folder != Path() else ""
-    answer(reply, as_json, f"Wrote {path}\nNext: {first}aand-edge doctor && aand-edge train")
+    answer(reply, as_json, f"Wrote {path}\nNext:\n{_next(folder, with_data=root is not None)}")
+
+
+def _next(folder: Path, with_data: bool) -> str:
+    """The commands that follow, a line each."""
+    enter = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
+    first = [] if with_data else ["# set root under [data] in aand-edge.toml"]
+    return "\n".join(f"  {line}" for line in (*enter, *first, "aand-edge doctor", "aand-edge train"))

@@ -12,8 +12,6 @@ from aand_edge.cli.options import Json
 if TYPE_CHECKING:
     from aand_edge.config import Workspace
 
-Rows = list[tuple[str, object]]
-
 
 def command(
     what: Annotated[str, typer.Argument(help="A graph (.onnx), an engine, a manifest or a model: a file or a name.")],
@@ -35,6 +33,7 @@ def _find(workspace: Workspace, what: str) -> Path:
     candidates = (
         Path(what),
         workspace.engines / f"{what}.json",
+        workspace.engines / f"{what}.pending",
         workspace.engines / what,
         workspace.models / what,
     )
@@ -73,13 +72,18 @@ def _graph(file: Path) -> dict[str, Any]:
 
 
 def _engine(file: Path) -> dict[str, Any]:
-    from aand_edge.engines.load import check_engine, read_manifest
-    from aand_edge.engines.registry import find_backend
+    from aand_edge.artifacts import PendingEngine
+    from aand_edge.engines.build import pending_path
+    from aand_edge.engines.load import backend_of, check_engine, read_manifest
     from aand_edge.errors import UsageError
 
     beside = file if file.suffix == ".json" else file.with_name(file.name.removesuffix(file.suffix) + ".json")
+    if not beside.is_file() and pending_path(beside).is_file():
+        return {"accepted": False, **PendingEngine.read(pending_path(beside)).model_dump(mode="json")}
     if file.is_dir() or not beside.is_file() or '"engine_sha256"' not in beside.read_text(errors="replace"):
-        raise UsageError(f"{file} is no graph, engine or model", "Name one, or see `aand-edge doctor`.")
+        raise UsageError(
+            f"{file} is no graph, engine or model", "Name a .onnx file, an engine, its manifest or a model's folder."
+        )
     manifest = read_manifest(file)
-    check_engine(file.parent / manifest.engine, manifest, find_backend(manifest.backend))
+    check_engine(file.parent / manifest.engine, manifest, backend_of(manifest))
     return manifest.model_dump(mode="json")

@@ -37,7 +37,9 @@ def answer(value: dict[str, Any], as_json: bool, table: RenderableType | None = 
     if as_json:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     elif table is not None:
-        Console(width=None if sys.stdout.isatty() else PAGE).print(table)
+        # Paths may hold square brackets and colons, which are no markup and no emoji.
+        console = Console(width=None if sys.stdout.isatty() else PAGE, markup=False, emoji=False)
+        console.print(table, soft_wrap=isinstance(table, str))
 
 
 def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
@@ -49,11 +51,18 @@ def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
 
 
 def rows_of(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """Nested values as rows that a person reads: dotted names, yes and no, long lists counted."""
+    """Nested values as rows that a person reads: dotted names, yes and no, long lists counted.
+
+    A frame (height, width) and a region are shown as the options --frame and --roi take them.
+    """
     rows: list[tuple[str, object]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
             rows += rows_of(value, f"{prefix}{key}.")
+        elif key == "frame" and value:
+            rows.append((prefix + key, f"{value[1]}x{value[0]}"))
+        elif key == "roi" and value:
+            rows.append((prefix + key, ",".join(map(str, value))))
         else:
             rows.append((prefix + key, _words(value)))
     return rows
@@ -65,8 +74,12 @@ def _words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        numbers = len(value) > 4 and not isinstance(value[0], str)
-        return f"{len(value)} values" if numbers else ", ".join(map(_words, value)) or "none"
+        counted = any(isinstance(each, Mapping) for each in value) or (len(value) > 4 and not isinstance(value[0], str))
+        return (
+            f"{len(value)} value{'' if len(value) == 1 else 's'}"
+            if counted
+            else ", ".join(map(_words, value)) or "none"
+        )
     return str(value)
 
 
@@ -77,13 +90,13 @@ def percent(value: float | None) -> str:
 
 def _bars() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
     )
 

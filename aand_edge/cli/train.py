@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,7 @@ from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import ModelCard
-    from aand_edge.config import Workspace
+    from aand_edge.config import Settings, Workspace
     from aand_edge.data.layouts import Category
     from aand_edge.training.train import TrainingOptions
 
@@ -57,34 +58,29 @@ def command(
     from aand_edge.cli.show import TrainingBars, answer, say
     from aand_edge.config import Workspace
     from aand_edge.training.preview import write_preview
-    from aand_edge.training.recipe import find_recipe
-    from aand_edge.training.train import TrainingOptions, train
+    from aand_edge.training.train import train
 
     workspace = Workspace.open()
-    model, stages = workspace.settings.model, workspace.settings.train
-    recipe = find_recipe(
-        preset or stages.preset,
-        epochs_amplify=_first(epochs_amplify, stages.epochs_amplify),
-        epochs_distill=_first(epochs_distill, stages.epochs_distill),
-        batch=_first(batch, stages.batch),
-        learning_rate=_first(lr, stages.lr),
-        schedule=_schedule(_first(schedule, stages.schedule)),
+    asked = _with(
+        workspace.settings,
+        model={"backbone": backbone, "size": size, "weights": weights},
+        train={
+            "preset": preset,
+            "epochs_amplify": epochs_amplify,
+            "epochs_distill": epochs_distill,
+            "batch": batch,
+            "lr": lr,
+            "schedule": schedule,
+            "amplify": amplify,
+            "hard_patches": hard_patches,
+            "holdout": holdout,
+            "textures": textures,
+            "seed": seed,
+            "device": device,
+        },
+        threshold={"false_rejects": false_rejects},
     )
-    options = TrainingOptions(
-        backbone=backbone or model.backbone,
-        size=_first(size, model.size),
-        weights=weights or workspace.resolve_optional(model.weights),
-        amplify=_first(amplify, stages.amplify),
-        hard_patches=_first(hard_patches, stages.hard_patches),
-        recipe=recipe,
-        seed=_first(seed, stages.seed),
-        holdout=_first(holdout, stages.holdout),
-        textures=textures or workspace.resolve_optional(stages.textures),
-        device=device or stages.device,
-        cache_mb=cache_mb,
-        false_rejects=_first(false_rejects, workspace.settings.threshold.false_rejects),
-        fresh=fresh,
-    )
+    options = replace(_options(Workspace(workspace.root, asked)), cache_mb=cache_mb, fresh=fresh)
     parts = open_category(workspace, data, layout, category)
     if preview is not None:
         write_preview(parts, preview, options)
@@ -97,18 +93,44 @@ def command(
     _report(card, as_json)
 
 
-T = TypeVar("T")
+def _with(settings: Settings, **options: dict[str, Any]) -> Settings:
+    """The settings with the options that were given, section by section; whoever uses them checks them."""
+    sections = {
+        name: getattr(settings, name).model_copy(
+            update={key: value for key, value in given.items() if value is not None}
+        )
+        for name, given in options.items()
+    }
+    return settings.model_copy(update=sections)
 
 
-def _first(option: T | None, setting: T) -> T:
-    """The option where it was given, otherwise what the workspace says."""
-    return setting if option is None else option
+def _options(workspace: Workspace) -> TrainingOptions:
+    """What the settings ask for. Raises UsageError or MissingDependencyError where it cannot be."""
+    from aand_edge.training.recipe import find_recipe
+    from aand_edge.training.train import TrainingOptions
 
-
-def _schedule(name: str | None) -> str | None:
-    if name not in (None, "step", "cosine"):
-        raise UsageError(f"There is no schedule '{name}'", "Choose step or cosine.")
-    return name
+    model, stages = workspace.settings.model, workspace.settings.train
+    recipe = find_recipe(
+        stages.preset,
+        epochs_amplify=stages.epochs_amplify,
+        epochs_distill=stages.epochs_distill,
+        batch=stages.batch,
+        learning_rate=stages.lr,
+        schedule=stages.schedule,
+    )
+    return TrainingOptions(
+        backbone=model.backbone,
+        size=model.size,
+        weights=workspace.resolve_optional(model.weights),
+        amplify=stages.amplify,
+        hard_patches=stages.hard_patches,
+        recipe=recipe,
+        seed=stages.seed,
+        holdout=stages.holdout,
+        textures=workspace.resolve_optional(stages.textures),
+        device=stages.device,
+        false_rejects=workspace.settings.threshold.false_rejects,
+    )
 
 
 def _folder(workspace: Workspace, parts: Category, options: TrainingOptions, name: str | None) -> Path:

@@ -48,8 +48,8 @@ class Category:
 def read_category(root: Path, layout: str = "auto", category: str | None = None) -> Category:
     """Read a category: `root` itself, or the one named `category` under it.
 
-    Raises UsageError where the path, the layout or the category is not there, DataError where the folder
-    holds no training pictures.
+    Raises UsageError where the path, the layout or the category is not there or holds nothing to train on, DataError
+    where the pictures that lie there cannot be used.
     """
     if not root.is_dir():
         raise UsageError(f"There is no folder {root}", "Check --data.")
@@ -58,22 +58,23 @@ def read_category(root: Path, layout: str = "auto", category: str | None = None)
         raise UsageError(f"There is no layout '{layout}'", f"Choose one of: auto, {', '.join(READERS)}.")
     found = READERS[name](root, category)
     if not found.train:
-        raise DataError(f"{found.root} holds no training pictures in the {name} layout", "Check --data and --layout.")
+        raise UsageError(f"{found.root} holds no training pictures in the {name} layout", "Check --data and --layout.")
     return found
 
 
 def detect_layout(root: Path, category: str | None = None) -> str:
     """The layout that `root` looks like. Raises UsageError where it looks like none."""
-    folder = root if has_lists(root) else category_folder(root, category)
+    folder = root / category if category else root
     if (folder / "train" / GOOD / "rgb").is_dir():
         return "mvtec3d"
     if (folder / "train" / GOOD).is_dir():
         return "mvtec"
     if has_lists(root) or ((root / "Data" / "Images").is_dir() and has_lists(root.resolve().parent)):
         return "visa"
+    category_folder(root, category)
     if pictures_in(folder) or (folder / GOOD).is_dir():
         return "folder"
-    inside = sorted(path.parent.parent.name for path in root.glob(f"*/train/{GOOD}"))
+    inside = categories_in(root)
     if inside and category is None:
         raise UsageError(f"{root} holds several categories: {', '.join(inside)}", "Name one with --category.")
     raise UsageError(
@@ -102,13 +103,25 @@ def kinds_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def categories_in(root: Path) -> list[str]:
+    """The names of the categories that are folders of `root`; none where it is a category itself."""
+    return [] if _is_category(root) else [each.name for each in kinds_in(root) if _is_category(each)]
+
+
+def _is_category(folder: Path) -> bool:
+    return (folder / "train" / GOOD).is_dir() or (folder / GOOD).is_dir()
+
+
 def category_folder(root: Path, category: str | None) -> Path:
     """root/category, or root itself. Raises UsageError where there is no such folder."""
-    folder = root / category if category else root
-    if not folder.is_dir():
-        there = ", ".join(kind.name for kind in kinds_in(root)) or "none"
-        raise UsageError(f"There is no category '{category}' in {root}; there are: {there}", "Check --category.")
-    return folder
+    if category is None:
+        return root
+    if not (root / category).is_dir():
+        there = categories_in(root)
+        told = f"there are: {', '.join(there)}" if there else "it holds none"
+        hint = "Name one of them with --category." if there else "Leave --category out, or check --data."
+        raise UsageError(f"There is no category '{category}' in {root}; {told}", hint)
+    return root / category
 
 
 def _read_mvtec(root: Path, category: str | None) -> Category:

@@ -18,11 +18,13 @@ def read_visa(root: Path, category: str | None) -> Category:
     root, category = _data_root(root, category)
     rows = _from_csv(root / VISA_CSV) if (root / VISA_CSV).is_file() else _from_meta(root / VISA_META)
     names = sorted({row["category"] for row in rows})
+    if not names:
+        raise DataError(f"The list of pictures in {root} is empty", "Restore the file.")
     if category is None and len(names) == 1:
         category = names[0]
     if category not in names:
-        asked = f"no category '{category}'" if category else "several categories"
-        raise UsageError(f"{root} holds {asked}; it has {', '.join(names)}", "Name one with --category.")
+        wrong = f"There is no category '{category}' in {root}; there are" if category else f"{root} holds several"
+        raise UsageError(f"{wrong}: {', '.join(names)}", "Name one with --category.")
     mine = [row for row in rows if row["category"] == category]
     split = {
         part: tuple(sorted((_sample(root, row) for row in mine if row["split"] == part), key=lambda s: s.path))

@@ -18,13 +18,7 @@ def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
     """
     manifest = read_manifest(path)
     engine = path.parent / manifest.engine
-    try:
-        backend = find_backend(manifest.backend)
-    except UsageError:
-        raise ArtefactMismatchError(
-            f"{engine} needs the backend '{manifest.backend}', which this version of aand-edge does not have",
-            "Upgrade aand-edge, or build with another --backend.",
-        ) from None
+    backend = backend_of(manifest)
     check_engine(engine, manifest, backend)
     try:
         return manifest, backend.load(engine, manifest.options)
@@ -37,10 +31,32 @@ def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
 
 
 def read_manifest(path: Path) -> EngineManifest:
-    """The manifest beside an engine file, or the one that `path` is."""
-    return EngineManifest.read(
-        path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
-    )
+    """The manifest beside an engine file, or the one that `path` is.
+
+    Raises ArtefactMismatchError where it is missing, is none, or has another name than the one it was written under.
+    """
+    beside = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
+    manifest = EngineManifest.read(beside)
+    if beside.stem != manifest.name:
+        raise ArtefactMismatchError(
+            f"{beside} is the manifest of the engine {manifest.engine}, and not of one called {beside.stem}",
+            f"Give both their names back: {manifest.name}.json and {manifest.engine}.",
+        )
+    return manifest
+
+
+def backend_of(manifest: EngineManifest) -> Backend:
+    """The backend that an engine was built with.
+
+    Raises ArtefactMismatchError where there is no such backend, MissingDependencyError where it is not installed.
+    """
+    try:
+        return find_backend(manifest.backend)
+    except UsageError:
+        raise ArtefactMismatchError(
+            f"{manifest.engine} needs the backend '{manifest.backend}', which this version of aand-edge does not have",
+            "Upgrade aand-edge, or build with another --backend.",
+        ) from None
 
 
 def list_engines(folder: Path) -> list[Path]:

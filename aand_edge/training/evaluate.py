@@ -12,7 +12,7 @@ from aand_edge.artifacts import ModelCard
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.data.pictures import read_mask, read_picture
 from aand_edge.data.resize import resize, resize_mask
-from aand_edge.errors import DataError
+from aand_edge.errors import UsageError
 from aand_edge.evaluation.metrics import Metrics, evaluate
 from aand_edge.training.checkpoint import CARD, load_model
 from aand_edge.training.compute import choose_compute
@@ -21,9 +21,12 @@ from aand_edge.training.compute import choose_compute
 def evaluate_model(
     folder: Path, category: Category, device: str = "auto", progress: Callable[[int, int], None] | None = None
 ) -> tuple[ModelCard, Metrics]:
-    """Score every test picture in float32, and write the metrics onto the model's card."""
+    """Score every test picture in float32, and write the metrics onto the model's card.
+
+    Raises UsageError where there are no test pictures, DataError where one cannot be read.
+    """
     if not category.test:
-        raise DataError(f"{category.root} has no test pictures", "Point --data at a category with a test split.")
+        raise UsageError(f"{category.root} has no test pictures", "Point --data at a category with a test split.")
     model, card = load_model(folder)
     compute = choose_compute(device)
     compute.place(model)

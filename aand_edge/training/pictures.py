@@ -69,8 +69,6 @@ def build_synthesiser(training: TrainingPictures, textures: Path | None, generat
 
 
 def _folder_textures(folder: Path, size: int) -> Tensor:
-    if not folder.is_dir():
-        raise UsageError(f"There is no texture folder {folder}", "Check --textures.")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not files:
         raise UsageError(f"{folder} holds no pictures", "Check --textures.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from aand_edge.errors import UsageError
 
@@ -34,6 +34,8 @@ class Recipe:
             raise UsageError(f"A batch of {self.batch} is too small for BatchNorm", "Take --batch 2 or more.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise UsageError(f"A learning rate of {self.learning_rate} cannot learn", "Take a number above 0.")
+        if self.schedule not in get_args(Schedule):
+            raise UsageError(f"There is no schedule '{self.schedule}'", f"Choose {' or '.join(get_args(Schedule))}.")
 
     def factor(self, progress: float) -> float:
         """Of the learning rate, when `progress` (0 … 1) of a stage is done."""

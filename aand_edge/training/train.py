@@ -64,6 +64,8 @@ class TrainingOptions:
         find_device(self.device)
         if self.weights is not None and not self.weights.is_file():
             raise UsageError(f"There is no weights file {self.weights}", "Check --weights.")
+        if self.textures is not None and not self.textures.is_dir():
+            raise UsageError(f"There is no texture folder {self.textures}", "Check --textures.")
         if not 0 < self.holdout < 1:
             raise UsageError(f"A hold-out share of {self.holdout} cannot be taken", "Take a share between 0 and 1.")
         if not 0 < self.false_rejects < 1:

@@ -8,10 +8,8 @@ from typing import get_args
 import pytest
 
 from aand_edge import config
-from aand_edge.config import FILE, Settings, Workspace, write_template
+from aand_edge.config import FILE, Settings, TrainSettings, Workspace, write_template
 from aand_edge.errors import UsageError
-
-OF_THE_PRESET = {"epochs_amplify", "epochs_distill", "batch", "lr", "schedule", "textures"}
 
 
 def test_the_names_are_those_that_there_are() -> None:
@@ -24,6 +22,11 @@ def test_the_names_are_those_that_there_are() -> None:
     assert set(get_args(config.Preset)) == set(PRESETS)
     assert set(get_args(config.Layout)) == {"auto", *READERS}
     assert get_args(config.Schedule) == get_args(Schedule)
+    recipes = {name: recipe.to_dict() for name, recipe in PRESETS.items()}
+    assert {
+        name: {"learning_rate" if key == "lr" else key: value for key, value in each.items()}
+        for name, each in config.SCHEDULES.items()
+    } == recipes
     assert set(get_args(config.CalibrateSettings.model_fields["method"].annotation)) == set(get_args(Method))
 
 
@@ -31,7 +34,7 @@ def test_the_names_are_those_that_there_are() -> None:
 def test_a_name_that_there_is_not_is_refused_before_the_file_is_written(
     tmp_path: Path, backbone: str | None, preset: str | None
 ) -> None:
-    with pytest.raises(UsageError, match="Input should be"):
+    with pytest.raises(UsageError, match=r"There is no (backbone|preset)"):
         write_template(tmp_path, None, backbone, preset)
     assert not (tmp_path / FILE).exists()
 
@@ -42,16 +45,20 @@ def test_a_folder_without_a_file_has_the_defaults(tmp_path: Path) -> None:
     assert workspace.models == tmp_path / "models"
 
 
-def test_the_template_says_the_defaults(tmp_path: Path) -> None:
-    path = write_template(tmp_path)
-    assert Workspace.open(tmp_path).settings == Settings()
+@pytest.mark.parametrize("preset", ["paper", "short"])
+def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
+    path = write_template(tmp_path, preset=preset)
+    assert Workspace.open(tmp_path).settings == Settings(train=TrainSettings.model_validate({"preset": preset}))
     text = path.read_text(encoding="utf-8")
     uncommented = "\n".join(line.removeprefix("# ") if " = " in line else line for line in text.splitlines()[1:])
     path.write_text(uncommented, encoding="utf-8")
     stated = Workspace.open(tmp_path).settings
     assert stated.model.size == 256
-    assert stated.train.model_dump(exclude=OF_THE_PRESET) == (Settings().train.model_dump(exclude=OF_THE_PRESET))
-    assert (stated.train.epochs_amplify, stated.train.epochs_distill, stated.train.batch) == (100, 120, 16)
+    said = stated.train.model_dump()
+    assert {key: said.pop(key) for key in config.SCHEDULES[preset]} == config.SCHEDULES[preset]
+    assert said == {**Settings().train.model_dump(exclude=set(config.SCHEDULES[preset])), "preset": preset} | {
+        "textures": Path("dtd")
+    }
     assert stated.build.model_dump(exclude={"quantise"}) == Settings().build.model_dump(exclude={"quantise"})
     assert stated.calibrate == Settings().calibrate
     assert stated.threshold == Settings().threshold

@@ -8,6 +8,6 @@ defects   changes of a surface, placed by `place`      render   a picture and it
 from aand_edge.data.sample.defects import DEFECTS
 from aand_edge.data.sample.render import render_part
 from aand_edge.data.sample.scene import Scene, draw_scene, expose
-from aand_edge.data.sample.write import write_sample_set
+from aand_edge.data.sample.write import check_vacant, write_sample_set
 
-__all__ = ["DEFECTS", "Scene", "draw_scene", "expose", "render_part", "write_sample_set"]
+__all__ = ["DEFECTS", "Scene", "check_vacant", "draw_scene", "expose", "render_part", "write_sample_set"]

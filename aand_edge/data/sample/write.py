@@ -27,8 +27,7 @@ def write_sample_set(
     """
     if min(train, test_good, per_defect, seed) < 0:
         raise UsageError("A sample set cannot have negative counts or a negative seed", "Give numbers from 0.")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UsageError(f"{root} is there already and not empty", "Name a new folder.")
+    check_vacant(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
         whole = Path(temporary) / root.name
@@ -39,6 +38,12 @@ def write_sample_set(
         whole.mkdir(exist_ok=True)
         shutil.move(whole, _vacated(root))
     return root
+
+
+def check_vacant(root: Path) -> None:
+    """Raises UsageError where `root` holds something already."""
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(f"{root} is there already and not empty", "Name a new folder.")
 
 
 def _vacated(root: Path) -> Path:

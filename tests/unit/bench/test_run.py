@@ -162,4 +162,24 @@ def test_an_engine_that_looks_elsewhere_is_neither_reference_nor_compared_nor_re
     assert report.reference == "slow"
     assert (report.row("a-region").drop, report.row("a-region").flips) == (None, None)
     assert report.recommended.engine == "slow"
-    assert "a-region: looks at another part of the picture" in (tmp_path / "report.md").read_text()
+    markdown = (tmp_path / "report.md").read_text()
+    assert markdown.count("a-region: looks at another part of the picture than the reference") == 1
+    assert "slow: looks at another" not in markdown
+    headings, *lines = report.tables()["Accuracy"]
+    compared = [headings.index(heading) for heading in ("worst drop", "flips")]
+    cells = {line[0]: [line[column] for column in compared] for line in lines}
+    assert cells == {"a-region": ["–", "–"], "slow": ["reference", "reference"]}
+
+
+def test_regions_of_different_frames_are_different_views(category, manifest, runner, tmp_path):
+    def engine(name, frame, precision="fp32"):
+        return manifest(name, precision).model_copy(update={"roi": (0, 0, 8, 8), "frame": frame})
+
+    pairs = [
+        (engine("a", (16, 16)), runner),
+        (engine("b", (16, 16), "fp16"), runner),
+        (engine("c", (32, 32), "fp16"), runner),
+    ]
+    report = run_bench(pairs, category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert report.reference == "a"
+    assert [row.drop is None for row in report.rows] == [False, False, True]

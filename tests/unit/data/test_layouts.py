@@ -142,13 +142,14 @@ def test_a_listed_path_outside_the_data_is_refused(tmp_path: Path, image: str) -
         ("split_csv/1cls.csv", "object,split,label,image,mask\ncandle,train,normal\n"),
         ("meta.json", "{"),
         ("meta.json", "[]"),
+        ("meta.json", "{}"),
         ("meta.json", '{"train": {"candle": [{"img_path": "a.png"}]}}'),
     ],
 )
 def test_a_damaged_list_is_named(tmp_path: Path, name: str, content: str) -> None:
     touch(tmp_path, name)
     (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=Path(name).name):
+    with pytest.raises(DataError, match=f"{Path(name).name}|list of pictures in"):
         read_category(tmp_path, category="candle")
 
 
@@ -246,11 +247,35 @@ def test_an_empty_folder_fits_no_layout(tmp_path: Path) -> None:
     assert "train/good" in caught.value.hint
 
 
-def test_a_layout_without_training_pictures_is_a_data_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ["auto", "mvtec", "folder"])
+def test_a_folder_without_training_pictures_is_a_wrong_path(tmp_path: Path, layout: str) -> None:
     touch(tmp_path, "test/good/0.png")
     (tmp_path / "train" / "good").mkdir(parents=True)
-    with pytest.raises(DataError, match="no training pictures"):
-        read_category(tmp_path)
+    with pytest.raises(UsageError, match=r"no training pictures in the (mvtec|folder) layout"):
+        read_category(tmp_path, layout)
+
+
+@pytest.mark.parametrize("layout", ["auto", "mvtec"])
+def test_a_category_that_is_not_there_is_told_with_those_that_are(screw: Path, layout: str) -> None:
+    touch(screw.parent, "nut/train/good/0.png", "cap/good/0.png", "notes/readme.png")
+    with pytest.raises(UsageError, match=r"no category 'bolt' in .*; there are: cap, nut, screw\."):
+        read_category(screw.parent, layout, "bolt")
+
+
+def test_the_folders_of_a_category_are_no_categories(screw: Path) -> None:
+    with pytest.raises(UsageError, match=r"no category 'bolt' in .*; it holds none") as caught:
+        read_category(screw, category="bolt")
+    assert "Leave --category out" in caught.value.hint
+
+
+def test_a_list_beside_a_category_of_folders_does_not_hide_it(screw: Path) -> None:
+    touch(screw.parent, "meta.json")
+    assert read_category(screw.parent, category="screw").layout == "mvtec"
+
+
+def test_a_visa_category_may_be_named_in_its_own_folder_too(tmp_path: Path) -> None:
+    write_csv(tmp_path, VISA)
+    assert read_category(tmp_path / "candle", category="candle").name == "candle"
 
 
 def test_pictures_in_a_missing_folder_are_none(tmp_path: Path) -> None:

@@ -78,6 +78,20 @@ def test_an_engine_without_its_manifest_is_refused(tmp_path: Path) -> None:
         load_engine(path.parent / manifest.engine)
 
 
+def test_an_engine_that_was_renamed_is_told_its_own_name(tmp_path: Path) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    engine = path.parent / manifest.engine
+    copy = path.with_name("line2.json")
+    copy.write_bytes(path.read_bytes())
+    engine.with_name(f"line2{engine.suffix}").write_bytes(engine.read_bytes())
+    for name in (copy, copy.with_suffix(engine.suffix)):
+        with pytest.raises(
+            ArtefactMismatchError, match=rf"line2\.json is the manifest of the engine {engine.name}"
+        ) as no:
+            load_engine(name)
+        assert no.value.hint == f"Give both their names back: {path.name} and {engine.name}."
+
+
 def test_an_engine_is_found_by_its_file_too(tmp_path: Path) -> None:
     path, manifest = build_engine(tiny_request(tmp_path))
     loaded, runner = load_engine(path.parent / manifest.engine)

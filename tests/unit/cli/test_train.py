@@ -1,0 +1,110 @@
+"""`train` reads options before settings before the preset, and refuses what cannot be before a picture is opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from aand_edge.training import train as training
+from aand_edge.training.recipe import PRESETS
+from aand_edge.training.train import TrainingOptions
+from tests.commands import Command
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(8):
+        picture = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainingOptions]:
+    """What the command would train with; nothing is trained."""
+    seen: list[TrainingOptions] = []
+
+    def note(parts: object, folder: Path, options: TrainingOptions, watcher: object) -> Any:
+        seen.append(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", note)
+    return seen
+
+
+def test_an_option_goes_before_a_setting_and_a_setting_before_the_preset(
+    command: Command, pictures: Path, asked: list[TrainingOptions]
+) -> None:
+    (pictures / "t").mkdir()
+    (pictures.parent / "aand-edge.toml").write_text(
+        '[data]\nroot = "pictures"\n[model]\nbackbone = "resnet18"\nsize = 96\n'
+        '[train]\npreset = "short"\nbatch = 8\nlr = 0.002\nseed = 7\namplify = false\n'
+        "[threshold]\nfalse_rejects = 0.2\n"
+    )
+    command("train", "--size", "64", "--batch", "2", "--schedule", "step", "--textures", "pictures/t", "--fresh")
+    (options,) = asked
+    assert options == TrainingOptions(
+        backbone="resnet18",
+        size=64,
+        amplify=False,
+        recipe=replace(PRESETS["short"], batch=2, learning_rate=0.002, schedule="step"),
+        seed=7,
+        textures=pictures / "t",
+        false_rejects=0.2,
+        fresh=True,
+    )
+
+
+def test_nothing_given_is_the_paper(command: Command, pictures: Path, asked: list[TrainingOptions]) -> None:
+    command("train", "--data", str(pictures))
+    assert asked == [TrainingOptions()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--backbone", "resnet1"], "There is no backbone 'resnet1'"),
+        (["--size", "100"], "multiple of 32"),
+        (["--preset", "fast"], "There is no preset 'fast'"),
+        (["--schedule", "linear"], "There is no schedule 'linear'. Choose step or cosine."),
+        (["--batch", "1"], "A batch of 1 is too small"),
+        (["--holdout", "1.5"], "A hold-out share of 1.5"),
+        (["--false-rejects", "0"], "A false-reject rate of 0.0"),
+        (["--weights", "nowhere.pth"], "There is no weights file"),
+        (["--textures", "nowhere"], "There is no texture folder"),
+        (["--hard-patches", "-1"], "cannot be negative"),
+        (["--device", "tpu"], "There is no device 'tpu'"),
+    ],
+)
+@pytest.mark.parametrize("preview", [[], ["--preview", "sheet.png"]])
+def test_what_cannot_be_trained_with_is_refused_before_a_picture_is_opened(
+    command: Command,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    preview: list[str],
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("a picture was opened"))
+    done = command("train", "--data", str(pictures), *arguments, *preview)
+    assert done.code == 2
+    assert sentence in done.err
+    assert not (pictures.parent / "sheet.png").exists()
+    assert not (pictures.parent / "models").exists()
+
+
+def test_ctrl_c_ends_in_130_and_a_sentence(command: Command, pictures: Path, asked: list[TrainingOptions]) -> None:
+    done = command("train", "--data", str(pictures))
+    assert asked
+    assert done.code == 130
+    assert done.err.strip().splitlines()[-1] == (
+        "interrupted: what was finished is kept; the same command goes on from there"
+    )
+    assert done.out == ""

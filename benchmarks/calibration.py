@@ -24,7 +24,7 @@ from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.registry import find_backend
 from aand_edge.export.calibrate import CalibrationOptions, calibrate
 from aand_edge.export.export import ExportOptions, export_model
-from aand_edge.export.regions import BY_DEFAULT
+from aand_edge.export.regions import BY_DEFAULT, default_regions
 from aand_edge.export.trials import Trials, labelled_set
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -32,25 +32,29 @@ DEFAULT = CalibrationOptions()
 FALSE_REJECTS = 0.01
 
 
-def variants(most: int) -> Iterator[tuple[str, CalibrationOptions, tuple[str, ...], int | None]]:
+def variants(
+    most: int, regions: tuple[str, ...]
+) -> Iterator[tuple[str, CalibrationOptions, tuple[str, ...], int | None]]:
     """(what is told of it, calibration, regions, bits of the weights), the default first."""
-    yield "default", DEFAULT, BY_DEFAULT, None
+    yield "default", DEFAULT, regions, None
     for method in ("minmax", "entropy", "mse"):
-        yield method, CalibrationOptions(method), BY_DEFAULT, None
+        yield method, CalibrationOptions(method), regions, None
     for share in (99.9, 99.99):
-        yield f"percentile {share}", CalibrationOptions(share=share), BY_DEFAULT, None
+        yield f"percentile {share}", CalibrationOptions(share=share), regions, None
     for images in (1, 2, 4, 8, 32):
         if images <= most:
-            yield f"{images} pictures", CalibrationOptions(images=images), BY_DEFAULT, None
+            yield f"{images} pictures", CalibrationOptions(images=images), regions, None
     for images in (1, 4):
-        yield f"minmax, {images} pictures", CalibrationOptions("minmax", images=images), BY_DEFAULT, None
-    yield "with anomalies", CalibrationOptions(anomalies=True), BY_DEFAULT, None
-    yield "percentile 99.99, with anomalies", CalibrationOptions(share=99.99, anomalies=True), BY_DEFAULT, None
-    yield "minmax, with anomalies", CalibrationOptions("minmax", anomalies=True), BY_DEFAULT, None
-    yield "and the transposed convolutions", DEFAULT, (*BY_DEFAULT, "upsample"), None
-    yield "and the stem", DEFAULT, ("stem", *BY_DEFAULT), None
+        yield f"minmax, {images} pictures", CalibrationOptions("minmax", images=images), regions, None
+    yield "with anomalies", CalibrationOptions(anomalies=True), regions, None
+    yield "percentile 99.99, with anomalies", CalibrationOptions(share=99.99, anomalies=True), regions, None
+    yield "minmax, with anomalies", CalibrationOptions("minmax", anomalies=True), regions, None
+    yield "and the transposed convolutions", DEFAULT, (*regions, "upsample"), None
+    yield "and the stem", DEFAULT, ("stem", *regions), None
     for bits in (7, 8):
-        yield f"{bits}-bit weights", DEFAULT, BY_DEFAULT, bits
+        yield f"{bits}-bit weights", DEFAULT, regions, bits
+    if regions != BY_DEFAULT:
+        yield "and the teacher's first stage", DEFAULT, BY_DEFAULT, None
 
 
 def measure(model: Path, data: Path) -> dict[str, Any]:
@@ -64,8 +68,9 @@ def measure(model: Path, data: Path) -> dict[str, Any]:
         judged = labelled_set(read_category(data), facts)
         trials = Trials(backend, BuildOptions("int8"), fp16.graph, judged, FALSE_REJECTS, Path(name))
         reference = trials.reference(fp32.graph)
+        chosen = default_regions(facts.backbone)
         rows: list[dict[str, Any]] = []
-        for told, options, regions, bits in variants(len(HoldoutSet.read(fp32.holdout).frames)):
+        for told, options, regions, bits in variants(len(HoldoutSet.read(fp32.holdout).frames), chosen):
             table = calibrate(fp32.graph, fp32.holdout, Path(name) / "table.json", options)
             measured = trials.measure(regions, table, bits)
             figures = measured.model_dump(exclude={"latency_ms"})  # `bench` times engines, in turns

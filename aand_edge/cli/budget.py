@@ -40,7 +40,7 @@ def search_regions(
     from aand_edge.cli.lookup import open_category
     from aand_edge.cli.show import ticking
     from aand_edge.engines.budget import search
-    from aand_edge.export.regions import BY_DEFAULT, checked_regions
+    from aand_edge.export.regions import checked_regions, default_regions
     from aand_edge.export.trials import Trials, labelled_set, synthetic_set
 
     fp32, fp16 = (
@@ -53,7 +53,7 @@ def search_regions(
         judged = synthetic_set(HoldoutSet.read(fp32.holdout), facts)
     else:
         judged = labelled_set(open_category(workspace, request.data, request.layout, request.category), facts)
-    regions = BY_DEFAULT if request.int8.regions is None else checked_regions(request.int8.regions)
+    regions = default_regions(facts.backbone) if request.int8.regions is None else checked_regions(request.int8.regions)
     with tempfile.TemporaryDirectory() as folder, ticking("budget") as tick:
         trials = Trials(backend, options, fp16.graph, judged, request.false_rejects, Path(folder))
         reference = trials.reference(fp32.graph)

@@ -43,13 +43,18 @@ def find_graph(
     roi: str | None,
     int8: Int8 | None = None,
 ) -> GraphFiles:
-    """The graph of that precision: a named ONNX file, or the model's, exported and quantised if need be."""
+    """The graph of that precision: a named ONNX file, or the model's, exported and quantised if need be.
+
+    Raises ArtefactMismatchError, naming the node, where an engine would misread the graph.
+    """
     if model is not None and model.endswith(".onnx"):
-        return _named(Path(model))
-    folder = find_model(workspace, model)
-    if precision != "int8":
-        return _exported(folder, precision, frame, roi)
-    return _quantised(workspace, folder, frame, roi, int8 or Int8())
+        files = _named(Path(model))
+    elif precision == "int8":
+        files = _quantised(workspace, find_model(workspace, model), frame, roi, int8 or Int8())
+    else:
+        files = _exported(find_model(workspace, model), precision, frame, roi)
+    _check(files.graph)
+    return files
 
 
 def calibration_table(
@@ -68,6 +73,14 @@ def _named(graph: Path) -> GraphFiles:
     if not graph.is_file():
         raise UsageError(f"There is no graph {graph}", "Write one with `aand-edge export`.")
     return GraphFiles(graph, graph.with_name(graph.name.removesuffix(".onnx").rpartition(".")[0] + ".holdout.npz"))
+
+
+def _check(graph: Path) -> None:
+    try:
+        from aand_edge.export.validate import validate
+    except ModuleNotFoundError:  # a device has no onnx; the graph was checked where it was written
+        return
+    validate(graph).raise_for_problems(graph)
 
 
 def _exported(folder: Path, precision: Precision, frame: str | None, roi: str | None) -> GraphFiles:
@@ -90,13 +103,14 @@ def _quantised(workspace: Workspace, folder: Path, frame: str | None, roi: str |
 def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: Int8) -> Path:
     """The int8 graph of an fp16 graph, with ranges read from the fp32 one; written only where it is another."""
     from aand_edge.export.int8 import Quantisation, int8_path, quantised_facts, write_int8
-    from aand_edge.export.regions import BY_DEFAULT, checked_regions
+    from aand_edge.export.regions import checked_regions, default_regions
 
-    regions = BY_DEFAULT if int8.regions is None else checked_regions(int8.regions)
+    facts = GraphFacts.from_graph(fp16)
+    regions = default_regions(facts.backbone) if int8.regions is None else checked_regions(int8.regions)
     quantisation = Quantisation(regions, int8.weight_bits)
     _, table = calibration_table(workspace, fp32, int8.calibration, int8.locked)
     target = int8_path(fp16, quantisation)
-    wanted = quantised_facts(GraphFacts.from_graph(fp16), table.key, quantisation)
+    wanted = quantised_facts(facts, table.key, quantisation)
     if not (target.is_file() and _facts_of(target) == wanted):
         write_int8(fp16, table, quantisation, target)
     return target

@@ -24,6 +24,8 @@ from aand_edge.export.int8 import Quantisation, write_int8
 from aand_edge.export.synthetic import with_anomalies
 
 WARM_UP = 3  # frames before the first timed one
+MEASURING_SEED = 21  # not calibration's: what ranges were read from must not judge them
+FEWEST_ANOMALIES = 32
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,21 @@ class JudgedSet:
 
 
 def synthetic_set(holdout: HoldoutSet, facts: GraphFacts) -> JudgedSet:
-    """Held-out good pictures, and each again with a synthetic anomaly: no defect that the line has seen is needed."""
-    made = with_anomalies(holdout.frames, facts.colour, seed=MEASURING_SEED)
+    """Held-out good pictures, and synthetic anomalies on them: no defect that the line has seen is needed.
+
+    Where the pictures are few, each carries several anomalies in turn.
+    """
+    count = len(holdout.frames)
+    rounds = range(MEASURING_SEED, MEASURING_SEED + -(-FEWEST_ANOMALIES // count))
+    made = [with_anomalies(holdout.frames, facts.colour, seed) for seed in rounds]
     shape = map_shape(facts)
-    good = [np.zeros(shape, bool)] * len(holdout.frames)
-    masks = [resize_mask(mask, *shape) for mask in made.masks]
+    masks = [resize_mask(mask, *shape) for each in made for mask in each.masks]
     return JudgedSet(
-        np.concatenate((holdout.frames, made.frames)),
-        np.arange(len(holdout.frames) + len(made.frames)) >= len(holdout.frames),
-        (*good, *(mask if mask.any() else None for mask in masks)),
-        f"{len(holdout.frames)} held-out pictures and {len(made.frames)} synthetic anomalies on them",
+        np.concatenate((holdout.frames, *(each.frames for each in made))),
+        np.arange(count + len(masks)) >= count,
+        (*[np.zeros(shape, bool)] * count, *(mask if mask.any() else None for mask in masks)),
+        f"{count} held-out pictures and {len(masks)} synthetic anomalies on them",
     )
-
-
-MEASURING_SEED = 21  # not calibration's: what ranges were read from must not judge them
 
 
 def labelled_set(category: Category, facts: GraphFacts) -> JudgedSet:

@@ -170,6 +170,18 @@ def test_an_int8_engine_names_its_calibration_and_its_graph_is_described(engines
     assert "made for share" in run(engines, "calibrate", "--percentile", "99", "--locked", code=4).stderr
 
 
+def test_a_graph_that_an_engine_would_misread_is_not_built(engines: Path, tmp_path: Path) -> None:
+    import onnx
+
+    folder = engines / "models/sample-efficientnet_lite0"
+    model = onnx.load(next(folder.glob("*.int8*.onnx")))
+    next(node for node in model.graph.node if node.op_type == "Relu" or node.op_type == "Clip").name = "the_culprit"
+    next(node for node in model.graph.node if node.name == "the_culprit").op_type = "Celu"
+    onnx.save_model(model, str(tmp_path / "spoilt.int8.onnx"))
+    done = run(engines, "build", str(tmp_path / "spoilt.int8.onnx"), "--precision", "int8", code=4)
+    assert "the operator Celu of node 'the_culprit' is outside the supported list" in done.stderr
+
+
 def test_a_region_of_the_trunk_can_be_quantised_alone(engines: Path) -> None:
     graph = answer(engines, "export", "--precision", "int8", "--quantise", "bottleneck, student3")["graph"]
     assert answer(engines, "inspect", graph)["quantised"] == ["bottleneck", "student3"]

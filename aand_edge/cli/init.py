@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Start a workspace: a commented aand-edge.toml, and with --sample a rendered data set to try everything on."""
     from aand_edge.cli.show import answer
-    from aand_edge.config import write_template
+    from aand_edge.config import FILE, write_template
     from aand_edge.errors import UsageError
 
     if sample and data is not None:
@@ -37,7 +37,8 @@ def command(
     if sample:
         from aand_edge.data.sample import check_vacant, write_sample_set
 
-        check_vacant(folder / SAMPLE)
+        if not (folder / FILE).exists():  # where there is one, that is what is to be told
+            check_vacant(folder / SAMPLE)
     path = write_template(folder, root, backbone, preset)
     if sample:
         write_sample_set(folder / SAMPLE, seed=seed)

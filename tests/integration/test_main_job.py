@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,12 @@ def test_run_judges_pictures_and_records_them(engines: Path) -> None:
         == sum(line["rejected"] for line in lines)
         == len(list((engines / "verdicts").glob("*.jpg")))
     )
+    again = run(
+        engines, "run", source, "--engine", "sample-efficientnet_lite0.openvino.fp32", "--out", "verdicts", code=2
+    )
+    assert "verdicts holds the verdicts of another run" in again.stderr
     for line in lines:
+        assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
         assert line["rejected"] == (line["score"] > line["threshold"])
         assert bool(line["regions"]) == line["rejected"]
 

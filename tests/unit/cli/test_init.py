@@ -42,6 +42,16 @@ def test_pictures_that_lie_where_the_sample_set_goes_are_kept(command: Command, 
     assert mine.read_bytes() == b"mine"
 
 
+def test_a_workspace_that_is_there_is_named_before_its_pictures(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "data/sample").mkdir(parents=True)
+    (tmp_path / "data/sample/0.png").touch()
+    (tmp_path / "aand-edge.toml").write_text("# mine\n")
+    done = command("init", "--sample")
+    assert done.code == 2
+    assert "aand-edge.toml exists already" in done.err
+    assert (tmp_path / "aand-edge.toml").read_text() == "# mine\n"
+
+
 @pytest.mark.parametrize("name", ["line1", "line [/x] 1 – Prüfung"])
 def test_the_next_commands_can_be_copied(command: Command, tmp_path: Path, name: str) -> None:
     (tmp_path / "pictures").mkdir()

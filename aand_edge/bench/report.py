@@ -225,7 +225,20 @@ class BenchReport:
         if self.reference is not None:
             apart = "looks at another part of the picture than the reference, so they are not compared"
             notes += [f"{row.name}: {apart}" for row in self.rows if row.drop is None]
+        notes += slower_int8(self.rows)
         return [*self.pictures.undefined(), *(f"{note.rstrip('.')}." for note in notes)]
+
+
+def slower_int8(rows: Sequence[EngineRow]) -> list[str]:
+    """A sentence for each int8 engine that is slower than an fp16 one of its backend."""
+    return [
+        f"{row.name} is slower than {other.name}: int8 gains nothing on this machine"
+        for row in rows
+        for other in rows
+        if (row.precision, other.precision) == ("int8", "fp16")
+        and row.backend == other.backend
+        and row.latency.p50 > MARGIN * other.latency.p50
+    ]
 
 
 def recommend(rows: Sequence[EngineRow], reference: str | None, budget_ms: float | None) -> Recommendation | None:

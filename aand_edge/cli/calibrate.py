@@ -52,7 +52,7 @@ def overridden(settings: CalibrateSettings, chosen: dict[str, Any]) -> Calibrate
 
     given = {key: value for key, value in chosen.items() if value is not None}
     try:
-        return CalibrateSettings.model_validate({**settings.model_dump(), **given})
+        return CalibrateSettings.model_validate({**settings.model_dump(), **given})  # all are set: none is left open
     except ValidationError as error:
         first = error.errors()[0]
         option = {"images": "--calib-images"}.get(str(first["loc"][0]), f"--{first['loc'][0]}")

@@ -60,10 +60,15 @@ def find_graph(
 def calibration_table(
     workspace: Workspace, fp32: GraphFiles, settings: CalibrateSettings, locked: bool = False
 ) -> tuple[Path, CalibrationTable]:
-    """The table of an fp32 graph, in the workspace's calib/, and where it lies."""
-    from aand_edge.export.calibrate import CalibrationOptions, calibrate, table_path
+    """The table of an fp32 graph, in the workspace's calib/, and where it lies.
 
-    options = CalibrationOptions(settings.method, settings.percentile, settings.images, settings.anomalies)
+    Where no setting says how, the graph's newest table does: `build` follows what `calibrate` was told.
+    """
+    from aand_edge.export.calibrate import CalibrationOptions, calibrate, latest_options, table_path
+
+    options = None if settings.model_fields_set else latest_options(workspace.calib, fp32.graph)
+    if options is None:
+        options = CalibrationOptions(settings.method, settings.percentile, settings.images, settings.anomalies)
     path = table_path(workspace.calib, fp32.graph, options)
     with ticking("calibrate") as tick:
         return path, calibrate(fp32.graph, fp32.holdout, path, options, locked=locked, say=say, progress=tick)

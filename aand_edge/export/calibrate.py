@@ -72,6 +72,12 @@ class CalibrationTable(Record):
     holds_for: dict[str, Any]
     tensors: dict[str, TensorRange]
 
+    def options(self) -> CalibrationOptions:
+        """How the ranges were read."""
+        facts = self.holds_for
+        share = facts["share"] or DEFAULT_SHARE
+        return CalibrationOptions(facts["method"], share, facts["images"], facts["anomalies"])
+
     def ranges(self) -> dict[str, float]:
         """Tensor name → range."""
         return {name: each.range for name, each in self.tensors.items()}
@@ -80,6 +86,13 @@ class CalibrationTable(Record):
 def table_path(folder: Path, graph: Path, options: CalibrationOptions) -> Path:
     """Where the table of an fp32 graph lies in a workspace's calib/ folder."""
     return folder / f"{graph.name.removesuffix('.fp32.onnx')}.{options.method}.json"
+
+
+def latest_options(folder: Path, graph: Path) -> CalibrationOptions | None:
+    """How the newest table of that graph in a calib/ folder was read; None where there is none."""
+    stem = graph.name.removesuffix(".fp32.onnx")
+    tables = sorted(folder.glob(f"{stem}.*.json"), key=lambda path: path.stat().st_mtime)
+    return CalibrationTable.read(tables[-1]).options() if tables else None
 
 
 def calibrate(
@@ -195,6 +208,7 @@ def _holds_for(
         digest.update(np.ascontiguousarray(frame).tobytes())
     return {
         "graph_sha256": sha256_file(graph),
+        "images": options.images,
         "pictures": len(frames),
         "pictures_sha256": digest.hexdigest(),
         "anomalies": options.anomalies,

@@ -62,8 +62,10 @@ def _cast_sources(model: onnx.ModelProto) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_is_parsed_and_built_in_half_and_in_int8(tmp_path: Path, backbone: str) -> None:
-    half = tmp_path / "part.fp16.onnx"
+def test_every_backbone_is_parsed_and_built_in_each_precision(tmp_path: Path, backbone: str) -> None:
+    single, half = tmp_path / "part.fp32.onnx", tmp_path / "part.fp16.onnx"
+    write_graph(fused(backbone, half=False), facts(backbone, "fp32"), single)
+    assert build(single, "fp32")
     write_graph(fused(backbone, half=True), facts(backbone, "fp16"), half)
     whole = build(half, "fp16")
     int8 = build(quantised(half, tmp_path / "part.int8.onnx", BY_DEFAULT), "int8")

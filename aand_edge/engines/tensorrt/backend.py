@@ -12,7 +12,7 @@ from aand_edge.engines.tensorrt.build import build_plan
 from aand_edge.engines.tensorrt.inspector import check_precision, executed_precisions
 from aand_edge.engines.tensorrt.library import Library, collecting_logger, missing, open_library
 from aand_edge.engines.tensorrt.runner import TensorRtRunner
-from aand_edge.errors import ArtefactMismatchError, MissingDependencyError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
 
 L4T_RELEASE = Path("/etc/nv_tegra_release")
 
@@ -61,6 +61,8 @@ class TensorRt:
                 "Build on the device"
                 + (", or name GPUs with --target, say --target sm86,sm89." if library.is_rtx else "."),
             )
+        if not blind:
+            _check_gpu_memory(options)
         plan = build_plan(library, graph, options)
         executed, note = ({}, NOT_LOADED) if blind else _inspect(library, plan.data)
         check_precision(options.precision, executed, library.name)
@@ -108,6 +110,19 @@ def deserialise(library: Library, data: bytes, path: Path) -> Any:
         reason = logger.errors[0].strip() if logger.errors else "no reason given"
         raise ArtefactMismatchError(f"{library.name} {library.version} cannot load {path}: {reason}", "Build it again.")
     return engine
+
+
+def _check_gpu_memory(options: BuildOptions) -> None:
+    device = cuda.open_cuda()
+    try:
+        free = device.gpu().free >> 20
+    finally:
+        device.close()
+    if options.workspace_mb and options.workspace_mb > free:
+        raise AandEdgeError(
+            f"--workspace-mb {options.workspace_mb} is more than the GPU has free, {free} MiB",
+            "Take a smaller one, or end what else runs on the GPU.",
+        )
 
 
 def _inspect(library: Library, data: bytes) -> tuple[dict[str, int], str]:

@@ -183,3 +183,12 @@ def test_regions_of_different_frames_are_different_views(category, manifest, run
     report = run_bench(pairs, category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
     assert report.reference == "a"
     assert [row.drop is None for row in report.rows] == [False, False, True]
+
+
+def test_int8_that_is_slower_than_fp16_is_told(category, manifest, runner, tmp_path):
+    engines = [
+        (manifest("half", "fp16"), runner),
+        (manifest("quantised", "int8"), lambda: runner(seconds=0.004)),
+    ]
+    report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path)
+    assert "quantised is slower than half: int8 gains nothing on this machine." in report.remarks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,12 +16,22 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from aand_edge.artifacts import GraphFacts, HoldoutSet
+from aand_edge.data.pictures import read_picture
+from aand_edge.data.resize import resize
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.build import score_frames
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
-from aand_edge.export.calibrate import CalibrationOptions, CalibrationTable, Probe, calibrate, read_ranges, table_path
+from aand_edge.export.calibrate import (
+    CalibrationOptions,
+    CalibrationTable,
+    Probe,
+    calibrate,
+    latest_options,
+    read_ranges,
+    table_path,
+)
 from aand_edge.export.export import Exported
 from aand_edge.export.int8 import Quantisation, int8_path, write_int8
 from aand_edge.export.quantise import CONVOLUTIONS, activations, quantise
@@ -162,6 +174,37 @@ def test_methods_differ_on_real_activations(export: Export, tmp_path: Path) -> N
         assert sum(ratio < 0.99 for ratio in ratios) > len(ratios) / 3, method
 
 
+def test_entropy_is_a_real_search_on_real_pictures(tmp_path: Path, screw: Path, resnet18_weights: Path) -> None:
+    from aand_edge.export.graph import write_graph
+    from aand_edge.model.aand import Aand
+    from aand_edge.model.fused import FusedAand
+    from aand_edge.model.weights import load_teacher
+
+    model = Aand("resnet18", 128)
+    load_teacher(model.teacher, model.backbone, resnet18_weights)
+    facts = GraphFacts("screw", "resnet18", 128, (128, 128), "RGB", "fp32", "0" * 64)
+    write_graph(FusedAand(model, colour="RGB"), facts, tmp_path / "screw.fp32.onnx")
+    files = sorted((screw / "train/good").iterdir())[:3]
+    pictures = [resize(read_picture(path), 128, 128) for path in files]
+    ranges = {
+        method: read_ranges(tmp_path / "screw.fp32.onnx", lambda: iter(pictures), CalibrationOptions(method))
+        for method in ("minmax", "entropy")
+    }
+    ratios = [ranges["entropy"][name].range / each.range for name, each in ranges["minmax"].items()]
+    assert max(ratios) <= 1.000001
+    assert sum(ratio < 0.98 for ratio in ratios) > len(ratios) / 3
+
+
+def test_build_follows_the_table_that_calibrate_wrote(export: Export, tmp_path: Path) -> None:
+    fp32 = export(precision="fp32")
+    assert latest_options(tmp_path, fp32.graph) is None
+    for options in (CalibrationOptions("mse"), CalibrationOptions(share=99.5, images=2, anomalies=True)):
+        path = table_path(tmp_path, fp32.graph, options)
+        calibrate(fp32.graph, fp32.holdout, path, options)
+        os.utime(path, ns=(path.stat().st_atime_ns, time.time_ns()))
+        assert latest_options(tmp_path, fp32.graph) == options
+
+
 def test_a_table_is_used_again_until_what_it_holds_for_changes(export: Export, tmp_path: Path) -> None:
     fp32 = export(precision="fp32")
     path = table_path(tmp_path, fp32.graph, CalibrationOptions())
@@ -174,7 +217,7 @@ def test_a_table_is_used_again_until_what_it_holds_for_changes(export: Export, t
     assert said == []
     fewer = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(images=2), say=said.append)
     assert fewer.key != first.key
-    assert said == ["calibrating again: part.percentile.json was made for pictures 3, wanted is 2"]
+    assert said == ["calibrating again: part.percentile.json was made for images 16, wanted is 2"]
 
 
 def test_a_locked_table_is_not_replaced(export: Export, tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ def test_targets_are_for_rtx_alone(machine: FakeTrt, graph: Path) -> None:
         TensorRt().build(graph, BuildOptions("fp16", targets=("sm86",)))
 
 
+def test_more_scratch_memory_than_the_gpu_has_is_refused(machine: FakeTrt, graph: Path) -> None:
+    with pytest.raises(AandEdgeError, match="--workspace-mb 4096 is more than the GPU has free, 1024 MiB"):
+        TensorRt().build(graph, BuildOptions("fp16", workspace_mb=4096))
+
+
 def test_an_option_without_effect_is_refused(graph: Path) -> None:
     for name in ("openvino", "onnxruntime"):
         with pytest.raises(UsageError, match="--opt-level has no effect"):

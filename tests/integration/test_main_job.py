@@ -264,7 +264,7 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["run", "nowhere"], 2, "neither a picture nor a folder"),
         (["inspect", "nowhere"], 2, "no file, engine or model 'nowhere'"),
         (["inspect", "aand-edge.toml"], 2, "is no graph, engine or model"),
-        (["init", "--sample"], 2, "already"),
+        (["init", "--sample"], 2, "exists already"),
         (["threshold", "--rule", "guess"], 2, "no rule 'guess'"),
         (["threshold", "--set", "nan"], 2, "judges nothing"),
         (["threshold", "--set", "inf"], 2, "judges nothing"),

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet, write_json, write_text
+from aand_edge.artifacts import HoldoutSet, write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import read_category
 from aand_edge.engines.base import BuildOptions
@@ -26,6 +26,7 @@ from aand_edge.export.calibrate import CalibrationOptions, calibrate
 from aand_edge.export.export import ExportOptions, export_model
 from aand_edge.export.regions import BY_DEFAULT, default_regions
 from aand_edge.export.trials import Trials, labelled_set
+from aand_edge.graph_facts import GraphFacts
 
 RESULTS = Path(__file__).resolve().parent / "results"
 DEFAULT = CalibrationOptions()

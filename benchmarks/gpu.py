@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet, Precision, write_json, write_text
+from aand_edge.artifacts import HoldoutSet, Precision, write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.engines.base import Backend, BuildOptions
 from aand_edge.engines.registry import FACTORIES
@@ -31,6 +31,7 @@ from aand_edge.export.calibrate import CalibrationOptions, read_ranges
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import quantise
 from aand_edge.export.regions import BY_DEFAULT
+from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import FusedAand
 

@@ -35,13 +35,14 @@ def search_regions(
     workspace: Workspace, backend: Backend, options: BuildOptions, request: BudgetRequest
 ) -> BudgetReport:
     """Measure regions and mixtures of them on this machine."""
-    from aand_edge.artifacts import GraphFacts, HoldoutSet
+    from aand_edge.artifacts import HoldoutSet
     from aand_edge.cli.graphs import calibration_table, find_graph
     from aand_edge.cli.lookup import open_category
     from aand_edge.cli.show import ticking
     from aand_edge.engines.budget import search
     from aand_edge.export.regions import checked_regions, default_regions
     from aand_edge.export.trials import Trials, labelled_set, synthetic_set
+    from aand_edge.graph_facts import GraphFacts
 
     fp32, fp16 = (
         find_graph(workspace, request.model, "fp32", request.frame, request.roi),

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aand_edge.artifacts import GraphFacts, ModelCard
+from aand_edge.artifacts import ModelCard
 from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
 from aand_edge.cli.show import say, ticking
 from aand_edge.config import CalibrateSettings, Workspace
 from aand_edge.errors import ArtefactMismatchError, MissingDependencyError, UsageError
+from aand_edge.graph_facts import GraphFacts
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import Precision

@@ -59,7 +59,8 @@ def _describe(file: Path) -> dict[str, Any]:
 
 def _graph(file: Path) -> dict[str, Any]:
     """The metadata of a graph and, where onnx is installed, what its nodes are; an invalid one ends in exit code 4."""
-    from aand_edge.artifacts import GraphFacts, sha256_file
+    from aand_edge.artifacts import sha256_file
+    from aand_edge.graph_facts import GraphFacts
 
     found = {**GraphFacts.from_graph(file).__dict__, "sha256": sha256_file(file)}
     try:

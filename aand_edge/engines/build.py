@@ -18,7 +18,6 @@ from aand_edge.artifacts import (
     Acceptance,
     EngineFacts,
     EngineManifest,
-    GraphFacts,
     HoldoutSet,
     PendingEngine,
     Threshold,
@@ -30,6 +29,7 @@ from aand_edge.engines.load import check_engine
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
+from aand_edge.graph_facts import GraphFacts
 
 Progress = Callable[[int, int], None]
 

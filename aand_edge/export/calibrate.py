@@ -19,12 +19,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from aand_edge import __version__
-from aand_edge.artifacts import GraphFacts, HoldoutSet, Record, sha256_file
+from aand_edge.artifacts import HoldoutSet, Record, sha256_file
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.export.quantise import activations
 from aand_edge.export.ranges import Histogram, Method, range_of
 from aand_edge.export.regions import QUANTISABLE
 from aand_edge.export.synthetic import with_anomalies
+from aand_edge.graph_facts import GraphFacts
 
 DEFAULT_IMAGES = 16
 DEFAULT_SHARE = 99.999

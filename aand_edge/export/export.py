@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet, ModelCard, Precision, atomic_path
+from aand_edge.artifacts import HoldoutSet, ModelCard, Precision, atomic_path
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import crop, resize, resize_float, resize_matrix
 from aand_edge.errors import DataError, UsageError
 from aand_edge.export.graph import write_graph
 from aand_edge.export.overflow import Overflow, find_overflows, regions_to_keep
 from aand_edge.export.parity import Parity, check_parity, reference
+from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
 from aand_edge.training.checkpoint import load_model

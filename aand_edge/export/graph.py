@@ -10,10 +10,11 @@ import onnx
 import onnxsim
 import torch
 
-from aand_edge.artifacts import GraphFacts, atomic_path
+from aand_edge.artifacts import atomic_path
 from aand_edge.errors import AandEdgeError
 from aand_edge.export.regions import name_regions
 from aand_edge.export.validate import OPSET, inspect_model
+from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.fused import FusedAand
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import onnx
 
-from aand_edge.artifacts import GraphFacts, atomic_path
+from aand_edge.artifacts import atomic_path
 from aand_edge.errors import ArtefactMismatchError, UsageError
 from aand_edge.export.calibrate import CalibrationTable
 from aand_edge.export.quantise import quantise
 from aand_edge.export.regions import BY_DEFAULT, checked_regions
 from aand_edge.export.validate import GraphReport, inspect_model
+from aand_edge.graph_facts import GraphFacts
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet
+from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.data.pictures import read_mask, read_picture
 from aand_edge.data.resize import resize, resize_mask, uncrop
@@ -22,6 +22,7 @@ from aand_edge.evaluation.threshold import conformal_threshold
 from aand_edge.export.calibrate import CalibrationTable
 from aand_edge.export.int8 import Quantisation, write_int8
 from aand_edge.export.synthetic import with_anomalies
+from aand_edge.graph_facts import GraphFacts
 
 WARM_UP = 3  # frames before the first timed one
 MEASURING_SEED = 21  # not calibration's: what ranges were read from must not judge them

@@ -13,10 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from aand_edge.artifacts import GraphFacts
 from aand_edge.errors import ArtefactMismatchError
 from aand_edge.export.quantise import element_types
 from aand_edge.export.regions import QUANTISABLE, region_of
+from aand_edge.graph_facts import GraphFacts
 
 OPSET = 20  # the newest that TensorRT 10.3 parses; float16 Q/DQ scales need 19
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from aand_edge.artifacts import GraphFacts, Precision
+from aand_edge.artifacts import Precision
 from aand_edge.engines import cuda
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.registry import FACTORIES
@@ -19,6 +19,7 @@ from aand_edge.export.calibrate import CalibrationOptions, read_ranges
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import quantise
 from aand_edge.export.regions import BY_DEFAULT
+from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import FusedAand
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from onnx import helper
 
-from aand_edge.artifacts import GraphFacts, Precision
+from aand_edge.artifacts import Precision
 from aand_edge.data.resize import resize_matrix
 from aand_edge.engines import cuda
 from aand_edge.engines.base import BuildOptions
@@ -23,6 +23,7 @@ from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import activations, quantise
 from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE
+from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.backbones import BACKBONES
 from aand_edge.model.fused import FrameGeometry, FusedAand

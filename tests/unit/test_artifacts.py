@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet, Threshold, atomic_path, sha256_file, write_json, write_text
+from aand_edge.artifacts import HoldoutSet, Threshold, atomic_path, sha256_file, write_json, write_text
 from aand_edge.errors import ArtefactMismatchError
+from aand_edge.graph_facts import GraphFacts
 from tests.graphs import write_tiny_graph
 
 

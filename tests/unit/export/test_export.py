@@ -9,11 +9,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet, ModelCard
+from aand_edge.artifacts import HoldoutSet, ModelCard
 from aand_edge.errors import AandEdgeError, DataError, UsageError
 from aand_edge.export import parity
 from aand_edge.export.export import Exported, ExportOptions, export_model
 from aand_edge.export.graph import OPSET
+from aand_edge.graph_facts import GraphFacts
 
 FRAME = (200, 120)  # width, height, as in conftest.py
 

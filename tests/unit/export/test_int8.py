@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from aand_edge.artifacts import GraphFacts, HoldoutSet
+from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize
 from aand_edge.engines.base import BuildOptions
@@ -38,6 +38,7 @@ from aand_edge.export.quantise import CONVOLUTIONS, activations, quantise
 from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE, region_of
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.export.validate import inspect_model, validate
+from aand_edge.graph_facts import GraphFacts
 
 Export = Callable[..., Exported]
 

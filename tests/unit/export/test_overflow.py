@@ -9,10 +9,10 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from aand_edge.artifacts import GraphFacts
 from aand_edge.export.graph import write_graph
 from aand_edge.export.overflow import LIMIT, find_overflows, regions_to_keep
 from aand_edge.export.validate import validate
+from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import FusedAand
 

@@ -1,0 +1,139 @@
+"""What a fused graph says of itself, read from its file without the onnx package, which a device does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aand_edge.artifacts import Precision
+from aand_edge.errors import ArtefactMismatchError
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """The `metadata_props` of a fused graph.
+
+    name        the model's name
+    backbone    the teacher's backbone
+    size        side S of the map, pixels
+    frame       height and width of the picture that the graph takes, pixels
+    colour      order of the input's channels, "BGR" or "RGB"
+    precision   of the trunk: fp32 or fp16; int8 is fp16 with Q/DQ pairs on top
+    weights     SHA-256 of model.safetensors
+    batch       N of the static input shape
+    roi         x, y, width, height of the part of the frame that the graph looks at; None: all of it
+    float32     regions of a half trunk that stay in float32, since they would overflow
+    calibration key of the calibration table; "" where nothing is quantised
+    quantised   the regions with Q/DQ pairs
+    weight_bits of quantised weights
+    """
+
+    name: str
+    backbone: str
+    size: int
+    frame: tuple[int, int]
+    colour: str
+    precision: Precision
+    weights: str
+    batch: int = 1
+    roi: tuple[int, int, int, int] | None = None
+    float32: tuple[str, ...] = ()
+    calibration: str = ""
+    quantised: tuple[str, ...] = ()
+    weight_bits: int = 8
+    format: int = 1
+
+    PREFIX = "aand."
+
+    def to_metadata(self) -> dict[str, str]:
+        """As ONNX metadata_props."""
+        roi = ",".join(map(str, self.roi)) if self.roi else ""
+        regions = {"float32": ",".join(self.float32), "quantised": ",".join(self.quantised)}
+        fields = {**self.__dict__, "frame": f"{self.frame[1]}x{self.frame[0]}", "roi": roi, **regions}
+        return {self.PREFIX + key: str(value) for key, value in fields.items()}
+
+    @classmethod
+    def from_graph(cls, path: Path) -> GraphFacts:
+        """Read from an ONNX file. Raises ArtefactMismatchError where it is not a fused AAND graph."""
+        props = _metadata_props(path)
+        facts = {key[len(cls.PREFIX) :]: value for key, value in props.items() if key.startswith(cls.PREFIX)}
+        try:
+            width, height = (int(part) for part in facts["frame"].split("x"))
+            x, y, w, h = (int(part) for part in (facts["roi"] or "0,0,0,0").split(","))
+            return cls(
+                name=facts["name"],
+                backbone=facts["backbone"],
+                size=int(facts["size"]),
+                frame=(height, width),
+                colour=facts["colour"],
+                precision=facts["precision"],  # type: ignore[arg-type]
+                weights=facts["weights"],
+                batch=int(facts["batch"]),
+                roi=(x, y, w, h) if facts["roi"] else None,
+                float32=tuple(filter(None, facts["float32"].split(","))),
+                calibration=facts["calibration"],
+                quantised=tuple(filter(None, facts["quantised"].split(","))),
+                weight_bits=int(facts["weight_bits"]),
+                format=int(facts["format"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise ArtefactMismatchError(
+                f"{path} is not a fused AAND graph ({error} is missing or wrong in its metadata)",
+                "Write one with `aand-edge export`.",
+            ) from None
+
+
+def _metadata_props(path: Path) -> dict[str, str]:
+    """`metadata_props` of an ONNX file: field 14 of ModelProto (onnx.proto3), each a StringStringEntryProto.
+
+    The edge device has no onnx package, and these few strings are all it needs from the file.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise ArtefactMismatchError(f"{path} cannot be read", "Write it again with `aand-edge export`.") from None
+    props: dict[str, str] = {}
+    try:
+        for number, value in _fields(data):
+            if number == 14 and isinstance(value, bytes):
+                entry = {key: text for key, text in _fields(value) if isinstance(text, bytes)}
+                props[entry[1].decode()] = entry[2].decode()
+    except (IndexError, KeyError, ValueError):
+        raise ArtefactMismatchError(f"{path} is no ONNX file", "Write it again with `aand-edge export`.") from None
+    return props
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(field number, value) of each field of a protobuf message."""
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, position = _varint(data, position)
+            yield number, value
+            continue
+        if wire == 2:
+            length, position = _varint(data, position)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+        if position + length > len(data):
+            raise ValueError("truncated")
+        yield number, data[position : position + length]
+        position += length
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint too long")

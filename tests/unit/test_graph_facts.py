@@ -1,0 +1,55 @@
+"""The facts of a fused graph are read without onnx as onnx reads them, and what is no such graph is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from aand_edge.errors import ArtefactMismatchError
+from aand_edge.graph_facts import GraphFacts
+from tests.graphs import write_tiny_graph
+
+
+def test_facts_are_read_without_onnx_as_onnx_reads_them(tmp_path: Path) -> None:
+    facts = write_tiny_graph(tmp_path / "g.onnx", batch=3)
+    assert GraphFacts.from_graph(tmp_path / "g.onnx") == facts
+    stored = {each.key: each.value for each in onnx.load(tmp_path / "g.onnx").metadata_props}
+    assert stored == facts.to_metadata()
+
+
+def test_a_region_survives_the_metadata(tmp_path: Path) -> None:
+    facts = GraphFacts("n", "resnet18", 256, (720, 1280), "RGB", "fp16", "f" * 64, 2, (280, 0, 720, 720))
+    model = onnx.load(_graph(tmp_path))
+    onnx.helper.set_model_props(model, facts.to_metadata())
+    onnx.save_model(model, str(tmp_path / "h.onnx"))
+    assert GraphFacts.from_graph(tmp_path / "h.onnx") == facts
+
+
+def _graph(folder: Path) -> Path:
+    write_tiny_graph(folder / "g.onnx")
+    return folder / "g.onnx"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"\xff" * 40, b"plain text that is no protobuf"])
+def test_what_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "g.onnx").write_bytes(content)
+    with pytest.raises(ArtefactMismatchError, match=r"g\.onnx is no"):
+        GraphFacts.from_graph(tmp_path / "g.onnx")
+
+
+def test_a_torn_graph_is_refused_wherever_it_was_torn(tmp_path: Path) -> None:
+    data = _graph(tmp_path).read_bytes()
+    for length in range(0, len(data), 7):
+        (tmp_path / "torn.onnx").write_bytes(data[:length])
+        with pytest.raises(ArtefactMismatchError):
+            GraphFacts.from_graph(tmp_path / "torn.onnx")
+
+
+def test_another_onnx_file_is_no_fused_graph(tmp_path: Path) -> None:
+    model = onnx.load(_graph(tmp_path))
+    del model.metadata_props[:]
+    onnx.save_model(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(ArtefactMismatchError, match="not a fused AAND graph"):
+        GraphFacts.from_graph(tmp_path / "other.onnx")

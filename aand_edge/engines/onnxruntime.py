@@ -24,9 +24,11 @@ from aand_edge.engines.base import (
     refuse_options,
 )
 from aand_edge.engines.cpu import int8_weight_bits
-from aand_edge.errors import AandEdgeError, ArtefactMismatchError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
 
 ELEMENTS = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64", "uint8": "u8", "int8": "i8"}
+
+EXACT_HALF_QUANTISATION = (1, 32)  # before it, QuantizeLinear of float16 truncates: all scores move
 
 
 class OnnxRuntime:
@@ -59,6 +61,11 @@ class OnnxRuntime:
 
     def build(self, graph: Path, options: BuildOptions) -> BuiltEngine:
         refuse_options(self.name, options, "threads")
+        if options.precision == "int8" and _version_of(self.version()) < EXACT_HALF_QUANTISATION:
+            raise MissingDependencyError(
+                f"ONNX Runtime {self.version()} rounds wrongly where half precision is quantised, 1.32 does not",
+                "Update it, or take --backend openvino.",
+            )
         executed = executed_precisions(graph, options.threads)
         in_half = executed.get("f16", 0)
         return BuiltEngine(
@@ -103,6 +110,10 @@ class OnnxRuntimeRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _version_of(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def executed_precisions(graph: Path, threads: int = 0) -> dict[str, int]:

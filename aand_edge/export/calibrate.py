@@ -90,10 +90,13 @@ def table_path(folder: Path, graph: Path, options: CalibrationOptions) -> Path:
 
 
 def latest_options(folder: Path, graph: Path) -> CalibrationOptions | None:
-    """How the newest table of that graph in a calib/ folder was read; None where there is none."""
+    """How the newest table of that graph in a calib/ folder was read; None where there is none that tells."""
     stem = graph.name.removesuffix(".fp32.onnx")
     tables = sorted(folder.glob(f"{stem}.*.json"), key=lambda path: path.stat().st_mtime)
-    return CalibrationTable.read(tables[-1]).options() if tables else None
+    try:
+        return CalibrationTable.read(tables[-1]).options() if tables else None
+    except (KeyError, UsageError, ArtefactMismatchError):  # of another version, or torn: calibration starts anew
+        return None
 
 
 def calibrate(
@@ -118,16 +121,13 @@ def calibrate(
         raise UsageError(f"{graph} is an {facts.precision} graph", "Calibrate the fp32 graph.")
     frames = _frames(pictures, facts, options)
     holds_for = _holds_for(graph, facts, frames, options)
-    if table.is_file():
-        existing = CalibrationTable.read(table)
-        difference = _difference(existing.holds_for, holds_for)
-        if not difference:
-            return existing
-        if locked:
-            raise ArtefactMismatchError(f"{table} was made for {difference}", "Calibrate again without --locked.")
-        say(f"calibrating again: {table.name} was made for {difference}")
-    elif locked:
-        raise ArtefactMismatchError(f"There is no calibration table {table}", "Calibrate without --locked first.")
+    existing, difference = _existing(table, holds_for)
+    if existing is not None and not difference:
+        return existing
+    if locked:
+        raise ArtefactMismatchError(difference, "Calibrate again without --locked.")
+    if existing is not None:
+        say(f"calibrating again: {difference}")
     tensors = read_ranges(graph, lambda: iter(frames), options, progress)
     made = CalibrationTable(key=_digest(holds_for), holds_for=holds_for, tensors=tensors)
     made.write(table)
@@ -219,6 +219,18 @@ def _holds_for(
         "aand_edge": __version__,
         "onnxruntime": ort.__version__,
     }
+
+
+def _existing(path: Path, holds_for: dict[str, Any]) -> tuple[CalibrationTable | None, str]:
+    """The table that lies there, and why it does not serve; "" where it does."""
+    if not path.is_file():
+        return None, f"There is no calibration table {path}"
+    try:
+        table = CalibrationTable.read(path)
+    except ArtefactMismatchError as error:
+        return None, error.message
+    difference = _difference(table.holds_for, holds_for)
+    return table, f"{path.name} was made for {difference}" if difference else ""
 
 
 def _difference(made: dict[str, Any], wanted: dict[str, Any]) -> str:

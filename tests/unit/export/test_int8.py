@@ -221,6 +221,21 @@ def test_a_table_is_used_again_until_what_it_holds_for_changes(export: Export, t
     assert said == ["calibrating again: part.percentile.json was made for images 16, wanted is 2"]
 
 
+def test_a_table_of_another_version_or_a_torn_one_is_made_anew(export: Export, tmp_path: Path) -> None:
+    fp32 = export(precision="fp32")
+    path = table_path(tmp_path, fp32.graph, CalibrationOptions())
+    made = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions())
+    old = made.model_copy(update={"holds_for": {"graph_sha256": "0"}})
+    old.write(path)
+    assert latest_options(tmp_path, fp32.graph) is None
+    assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions()) == made
+    path.write_text('{"format": 1, "key"')
+    assert latest_options(tmp_path, fp32.graph) is None
+    with pytest.raises(ArtefactMismatchError, match="is no CalibrationTable"):
+        calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), locked=True)
+    assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions()) == made
+
+
 def test_a_locked_table_is_not_replaced(export: Export, tmp_path: Path) -> None:
     fp32 = export(precision="fp32")
     path = tmp_path / "part.json"

@@ -93,6 +93,8 @@ def command(
     if max_drop is not None:
         if asked != "int8":
             raise UsageError(f"--max-drop is for int8 engines, {asked} was asked for", "Add --precision int8.")
+        if model is not None and model.endswith(".onnx"):
+            raise UsageError("--max-drop quantises a model's graphs itself", "Name the model, not one of its graphs.")
         budget = Budget(max_drop, max_flips)
         search = BudgetRequest(model, frame, roi, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
@@ -190,9 +192,14 @@ def checked_precision(name: str) -> PrecisionName:
 
 def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """ "teacher2,bottleneck" → its parts; the workspace's where nothing was given."""
+    from aand_edge.errors import UsageError
+
     if quantise is None:
         return settings
-    return tuple(part.strip() for part in quantise.split(",") if part.strip())
+    regions = tuple(part.strip() for part in quantise.split(",") if part.strip())
+    if not regions:
+        raise UsageError("--quantise names no region", "Name some, or take --precision fp16.")
+    return regions
 
 
 def _table(path: Path, manifest: EngineManifest) -> Table:

@@ -250,6 +250,8 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["build", "--precision", "fp16", "--max-drop", "1"], 2, "--max-drop is for int8"),
         (["build", "--backend", "openvino", "--target", "sm86"], 2, "--target has no effect"),
         (["build", "--backend", "openvino", "--zero-copy"], 2, "--zero-copy has no effect"),
+        (["build", "--precision", "int8", "--quantise", ","], 2, "--quantise names no region"),
+        (["build", "x.onnx", "--precision", "int8", "--max-drop", "1"], 2, "Name the model, not one of its graphs"),
         (["calibrate", "--method", "kl"], 2, "--method kl"),
         (["calibrate", "--calib-images", "0"], 2, "--calib-images 0"),
         (["export", "--precision", "int8", "--weight-bits", "4"], 2, "Weights of 4 bits"),

@@ -79,7 +79,7 @@ def build_engine(
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
     told = _facts(request, facts, backend, built, engine)
-    if backend.runnable() is not None:
+    if backend.runnable() is not None or backend.differences(built.device):
         return _leave_pending(request, engine, built, told)
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)

@@ -100,7 +100,7 @@ def test_what_is_built_without_a_gpu_says_so(tmp_path: Path) -> None:
     )
     assert built.device == {"targets": "sm86 sm120"}
     assert built.executed == {}
-    assert "built without a GPU" in built.note
+    assert "built without its GPU" in built.note
     (tmp_path / "x.plan").write_bytes(built.plan)
     with pytest.raises(MissingDependencyError, match="needs tensorrt-rtx and a GPU"):
         TensorRtRtx().load(tmp_path / "x.plan", built.options)

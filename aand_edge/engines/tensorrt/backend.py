@@ -64,14 +64,16 @@ class TensorRt:
         if not blind:
             _check_gpu_memory(options)
         plan = build_plan(library, graph, options)
-        executed, note = ({}, NOT_LOADED) if blind else _inspect(library, plan.data)
+        device = {"targets": " ".join(options.targets)} if options.targets else self.device()
+        elsewhere = blind or self.differences(device)
+        executed, note = ({}, NOT_LOADED) if elsewhere else _inspect(library, plan.data)
         check_precision(options.precision, executed, library.name)
         if plan.typing == "weak":
             note = "; ".join(filter(None, ["built with weak types, whose precision TensorRT may widen", note]))
         return BuiltEngine(
             plan=plan.data,
             executed=executed,
-            device={"targets": " ".join(options.targets)} if options.targets else self.device(),
+            device=device,
             note=note,
             options={
                 "precision": options.precision,
@@ -98,7 +100,7 @@ class TensorRtRtx(TensorRt):
     name = "tensorrt-rtx"
 
 
-NOT_LOADED = "built without a GPU, so that no engine could be inspected; its types are those of the graph"
+NOT_LOADED = "built without its GPU, so that no engine could be inspected; its types are those of the graph"
 
 
 def deserialise(library: Library, data: bytes, path: Path) -> Any:

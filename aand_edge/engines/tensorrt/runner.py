@@ -8,7 +8,7 @@ While the engine computes frame n from one slot, frame n + 1 is copied into the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -189,6 +189,7 @@ class TensorRtRunner:
         cuda, self._cuda = self._cuda, None
         if cuda is None:
             return
+        _try_each(partial(cuda.synchronise, slot.done) for slot in self._slots if slot.done is not None)
         self._context = self._engine = None
         frees: list[Callable[[], None]] = []
         for slot in self._slots:
@@ -197,10 +198,15 @@ class TensorRtRunner:
             frees += [partial(cuda.unpin, buffer) for buffer in slot.host.values()]
             frees += [partial(cuda.drop, each) for each in (slot.uploaded, slot.done) if each is not None]
         frees += [partial(cuda.drop, stream) for stream in self._streams]
-        for free in (*frees, cuda.close):
-            with suppress(AandEdgeError):  # a lost context fails every call; each is tried all the same
-                free()
+        _try_each([*frees, cuda.close])
         self._slots.clear()
+
+
+def _try_each(calls: Iterable[Callable[[], None]]) -> None:
+    """A lost context fails every call; each is tried all the same."""
+    for call in calls:
+        with suppress(AandEdgeError):
+            call()
 
 
 def tensor_names(engine: Any) -> list[str]:

@@ -13,7 +13,7 @@ from aand_edge.engines.registry import FACTORIES, find_backend
 from aand_edge.engines.tensorrt import backend as backends
 from aand_edge.engines.tensorrt import library as libraries
 from aand_edge.engines.tensorrt.backend import TensorRt, TensorRtRtx, l4t_release
-from aand_edge.engines.tensorrt.build import build_plan, check_memory
+from aand_edge.engines.tensorrt.build import Plan, build_plan, check_memory
 from aand_edge.engines.tensorrt.inspector import check_precision, count_precisions
 from aand_edge.engines.tensorrt.library import Library, open_library
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
@@ -135,6 +135,23 @@ def test_another_gpu_or_system_is_a_difference(machine: FakeTrt) -> None:
     ]
     assert TensorRtRtx().differences({"targets": "sm86 sm87"}) == []
     assert [each.here for each in TensorRtRtx().differences({"targets": "sm86 sm120"})] == ["sm87"]
+
+
+def test_an_engine_for_other_gpus_is_not_loaded_here(
+    trt: FakeTrt, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "import_module", lambda name: trt)
+    monkeypatch.setattr(libraries, "_found", lambda module: module == "tensorrt_rtx_bindings")
+    monkeypatch.setattr(cuda, "missing", lambda: None)
+    monkeypatch.setattr(cuda, "open_cuda", lambda: FakeCuda(trt.memory))  # of compute capability 8.7
+    monkeypatch.setattr(backends, "l4t_release", lambda: "")
+    monkeypatch.setattr(backends, "build_plan", lambda *_: Plan(b"plan", "strong", ()))
+    trt.deserialises = False
+    built = TensorRtRtx().build(graph, BuildOptions("fp16", targets=("sm86",)))
+    assert (built.executed, built.device) == ({}, {"targets": "sm86"})
+    assert "without its GPU" in built.note
+    with pytest.raises(ArtefactMismatchError):
+        TensorRtRtx().build(graph, BuildOptions("fp16", targets=("sm87",)))
 
 
 def test_targets_are_for_rtx_alone(machine: FakeTrt, graph: Path) -> None:

@@ -158,6 +158,17 @@ def test_a_lost_context_is_told_and_nothing_hangs(call: str) -> None:
     assert {each for each in bench.cuda.alive if each.startswith(("device", "pinned"))} == set(), "each free was tried"
 
 
+def test_nothing_is_freed_while_the_gpu_works_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    runner = bench.runner()
+    runner.submit(tiny_frames(1))
+    calls: list[str] = []
+    call = FakeCuda._call
+    monkeypatch.setattr(FakeCuda, "_call", lambda self, name: (calls.append(name), call(self, name))[1])
+    runner.close()
+    assert calls.index("synchronise") < calls.index("release")
+
+
 def test_a_closed_engine_says_so() -> None:
     runner = Bench().runner()
     runner.close()

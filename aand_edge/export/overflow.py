@@ -69,9 +69,7 @@ def find_overflows(fused: FusedAand, frames: Iterable[Tensor]) -> list[Overflow]
 
 def regions_to_keep(fused: FusedAand, overflows: Iterable[Overflow]) -> tuple[str, ...]:
     """The regions that must stay in float32, in the order of the data; see READERS."""
-    kept = {each.region for each in overflows}
-    # Whether it is a region's last layer that is too large is not asked: a reader in float32 costs little.
-    for region in list(READERS):
-        if region in kept:
-            kept.update(READERS[region])
+    first = {each.region for each in overflows}
+    # Direct readers alone: one that hands on what is too large has an overflow of its own.
+    kept = first | {reader for region in first for reader in READERS.get(region, ())}
     return tuple(region for region in fused.trunk.regions() if region in kept)

@@ -3,6 +3,8 @@
     AandEdgeError                   1   the job failed
     ├── DataError                   1   pictures or masks that cannot be used
     ├── TrainingError               1   training cannot go on (a loss that is not finite)
+    ├── SourceError                 1   a camera or stream cannot be opened, or was lost
+    ├── GateError                   1   the reject gate does not answer
     ├── UsageError                  2   an option, a path or the workspace file is wrong
     ├── MissingDependencyError      3   a package, a driver or a device is not there
     ├── ArtefactMismatchError       4   a file is not the one its record speaks of
@@ -38,6 +40,14 @@ class DataError(AandEdgeError):
 
 class TrainingError(AandEdgeError):
     """Training cannot go on; what was saved before is kept."""
+
+
+class SourceError(AandEdgeError):
+    """A camera or stream cannot be opened, or was lost; it is tried again."""
+
+
+class GateError(AandEdgeError):
+    """The reject gate does not answer."""
 
 
 class UsageError(AandEdgeError):

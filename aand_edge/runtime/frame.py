@@ -1,0 +1,35 @@
+"""A frame, stamped and numbered at capture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a camera.
+
+    camera    the camera's name
+    number    from 0, counted at capture: a number that never reaches a verdict was dropped, skipped or failed
+    name      a file's path, or CAMERA/NUMBER
+    picture   uint8 (H, W, 3), BGR, contiguous, as a camera gives it
+    captured  seconds on the monotonic clock
+    time      the same moment on the wall clock, UTC
+    origin    x, y of the picture's corner in the camera's pixels, where the source crops
+    truth     whether the part has a defect, where the source knows (the rendered test source)
+    """
+
+    camera: str
+    number: int
+    name: str
+    picture: Picture
+    captured: float
+    time: datetime
+    origin: tuple[int, int] = (0, 0)
+    truth: bool | None = None

@@ -1,0 +1,26 @@
+"""What every sink offers."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from aand_edge.runtime.events import Event
+
+
+class Sink(Protocol):
+    """A context manager that takes events, in order, from one thread of its own.
+
+    `append` may block and may raise: the loop counts that, says so once and goes on. It ignores events that it has
+    no use for. Leaving it writes out what it holds, within a second.
+    """
+
+    name: str
+
+    def __enter__(self) -> Sink: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def append(self, event: Event) -> None: ...

@@ -1,0 +1,1 @@
+"""Which frames are judged: all of them, or one a part."""

@@ -155,31 +155,58 @@ class HoldoutSet:
     frames   uint8 (N, H, W, 3), in the graph's channel order
     scores   float32 (N,), of the PyTorch model
     names    N file names, relative to the data root
+    colour   order of the frames' channels
+    roi      x, y, width, height of the part of the frame that was scored; None: all of it
+    weights  SHA-256 of the model.safetensors that answered
     """
 
     frames: NDArray[np.uint8]
     scores: NDArray[np.float32]
     names: tuple[str, ...]
+    colour: str
+    roi: tuple[int, int, int, int] | None
+    weights: str
 
     def write(self, path: Path) -> None:
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, frames=self.frames, scores=self.scores, names=np.array(self.names, dtype=str))
+            np.savez_compressed(
+                stream,
+                frames=self.frames,
+                scores=self.scores,
+                names=np.array(self.names, dtype=str),
+                colour=np.array(self.colour),
+                roi=np.array(self.roi or (), dtype=np.int64),
+                weights=np.array(self.weights),
+            )
 
     @classmethod
     def read(cls, path: Path) -> HoldoutSet:
         """Raises ArtefactMismatchError where the file is missing, torn or of another kind."""
+        if not path.is_file():
+            raise ArtefactMismatchError(
+                f"The held-out set {path} is missing", "It lies beside the graph: write both with `aand-edge export`."
+            )
         try:
             if not is_zipfile(path):  # numpy would take it for another kind of file
                 raise ValueError("no zip file")
             with np.load(path, allow_pickle=False) as stored:
                 frames, scores, names = stored["frames"], stored["scores"], stored["names"]
+                colour, roi, weights = stored["colour"], stored["roi"], stored["weights"]
         except Exception as error:  # zipfile, zlib and numpy each have errors of their own for a damaged file
             raise ArtefactMismatchError(
                 f"{path} cannot be read ({type(error).__name__})", "Write it again with `aand-edge export`."
             ) from None
         if frames.dtype != np.uint8 or frames.ndim != 4 or len(frames) != len(scores):
             raise ArtefactMismatchError(f"{path} is no held-out set", "Write it again with `aand-edge export`.")
-        return cls(frames, scores.astype(np.float32), tuple(str(name) for name in names))
+        x_y_w_h = tuple(int(each) for each in roi)
+        return cls(
+            frames,
+            scores.astype(np.float32),
+            tuple(str(name) for name in names),
+            str(colour),
+            (x_y_w_h[0], x_y_w_h[1], x_y_w_h[2], x_y_w_h[3]) if x_y_w_h else None,
+            str(weights),
+        )
 
 
 class Acceptance(Record):
@@ -203,6 +230,7 @@ class EngineFacts(Record):
     engine_sha256: str
     graph: str  # file name of the fused graph
     graph_sha256: str
+    weights: str = ""  # SHA-256 of the model.safetensors that the graph was written from
     size: int
     frame: tuple[int, int]  # height, width of the picture that the engine takes
     colour: str

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aand_edge.artifacts import Precision
+from aand_edge.artifacts import EngineFacts, HoldoutSet, Precision
 from aand_edge.errors import ArtefactMismatchError
 
 
@@ -82,6 +82,54 @@ class GraphFacts:
                 f"{path} is not a fused AAND graph ({error} is missing or wrong in its metadata)",
                 "Write one with `aand-edge export`.",
             ) from None
+
+
+def graph_stem(name: str, frame: tuple[int, int] | None) -> str:
+    """What the files of one export begin with: the model's name, and the frame (width, height) that it takes."""
+    return name if frame is None else f"{name}-{frame[0]}x{frame[1]}"
+
+
+def stem_of(graph: Path) -> str:
+    """NAME.PRECISION.onnx → NAME, which the held-out set beside it and the engines made of it begin with."""
+    return graph.name.removesuffix(".onnx").rpartition(".")[0] or graph.stem
+
+
+def holdout_path(folder: Path, stem: str) -> Path:
+    """Where the held-out set of the graphs of that stem lies."""
+    return folder / f"{stem}.holdout.npz"
+
+
+def read_holdout(path: Path, graph: GraphFacts | EngineFacts) -> HoldoutSet:
+    """The held-out set of a graph or an engine.
+
+    Raises ArtefactMismatchError, naming both sides, where it was written for another frame, region or channel order,
+    or scored by another training: one file serves the exports of a frame, and the last of them wrote it.
+    """
+    holdout = HoldoutSet.read(path)
+    height, width = holdout.frames.shape[1:3]
+    there = {
+        "frames": f"{width}x{height}",
+        "region": _told(holdout.roi),
+        "channel order": holdout.colour,
+        "weights": holdout.weights[:12],
+    }
+    wanted = {
+        "frames": f"{graph.frame[1]}x{graph.frame[0]}",
+        "region": _told(graph.roi),
+        "channel order": graph.colour,
+        "weights": graph.weights[:12],
+    }
+    for fact, value in wanted.items():
+        if there[fact] != value:
+            raise ArtefactMismatchError(
+                f"{path} was written for {fact} {there[fact]}, {graph.name} has {value}",
+                "Export the graph again: the held-out set is written beside it.",
+            )
+    return holdout
+
+
+def _told(roi: tuple[int, int, int, int] | None) -> str:
+    return ",".join(map(str, roi)) if roi else "all of the frame"
 
 
 def _metadata_props(path: Path) -> dict[str, str]:

@@ -189,7 +189,8 @@ def write_graphs(backbone: str, size: int, folder: Path) -> None:
     onnx.save_model(int8, str(folder / "part.int8.onnx"))
     maps, scores = FusedAand(model)(torch.from_numpy(frames))
     np.save(folder / "reference.npy", maps.numpy())
-    HoldoutSet(frames, scores.numpy(), tuple(f"{n}.png" for n in range(8))).write(folder / "part.holdout.npz")
+    names = tuple(f"{n}.png" for n in range(8))
+    HoldoutSet(frames, scores.numpy(), names, "BGR", None, "0" * 64).write(folder / "part.holdout.npz")
 
 
 def markdown(result: dict[str, Any]) -> str:

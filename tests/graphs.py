@@ -71,9 +71,10 @@ def write_tiny_model(
 ) -> tuple[Path, Path]:
     """A graph and its held-out set, as `export` leaves them."""
     graph, holdout = folder / f"tiny.{precision}.onnx", folder / "tiny.holdout.npz"
-    write_tiny_graph(graph, precision, batch)
+    facts = write_tiny_graph(graph, precision, batch)
     frames = tiny_frames(pictures)
-    HoldoutSet(frames, tiny_scores(frames), tuple(f"{n}.png" for n in range(pictures))).write(holdout)
+    names = tuple(f"{n}.png" for n in range(pictures))
+    HoldoutSet(frames, tiny_scores(frames), names, facts.colour, facts.roi, facts.weights).write(holdout)
     return graph, holdout
 
 

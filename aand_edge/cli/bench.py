@@ -72,7 +72,7 @@ def _contenders(
 
     Raises UsageError where several models leave open which pictures or which yardstick to take.
     """
-    from aand_edge.cli.lookup import find_engines
+    from aand_edge.cli.lookup import find_engines, folder_of_model
     from aand_edge.engines.load import open_runner, read_manifest
 
     paths = find_engines(workspace, names)
@@ -80,12 +80,12 @@ def _contenders(
     models = sorted({manifest.model for manifest in manifests})
     if len(models) > 1 and eager:
         raise UsageError(f"--eager is for engines of one model, these are of {', '.join(models)}", "Name the engines.")
-    if len(models) > 1 and data is None and workspace.settings.data.root is None:
+    if len(models) > 1 and data is None:
         raise UsageError(
             f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."
         )
     loaders = [partial(open_runner, path) for path in paths]
-    return list(zip(manifests, loaders, strict=True)), workspace.models / models[0]
+    return list(zip(manifests, loaders, strict=True)), folder_of_model(workspace, models[0])
 
 
 def _yardstick(folder: Path) -> Contender:

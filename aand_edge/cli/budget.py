@@ -35,23 +35,19 @@ def search_regions(
     workspace: Workspace, backend: Backend, options: BuildOptions, request: BudgetRequest
 ) -> BudgetReport:
     """Measure regions and mixtures of them on this machine."""
-    from aand_edge.artifacts import HoldoutSet
-    from aand_edge.cli.graphs import calibration_table, find_graph
-    from aand_edge.cli.lookup import open_category
+    from aand_edge.cli.graphs import calibration_table, full_and_half
+    from aand_edge.cli.lookup import find_model, open_category
     from aand_edge.cli.show import ticking
     from aand_edge.engines.budget import search
     from aand_edge.export.regions import checked_regions, default_regions
     from aand_edge.export.trials import Trials, labelled_set, synthetic_set
-    from aand_edge.graph_facts import GraphFacts
+    from aand_edge.graph_facts import GraphFacts, read_holdout
 
-    fp32, fp16 = (
-        find_graph(workspace, request.model, "fp32", request.frame, request.roi),
-        find_graph(workspace, request.model, "fp16", request.frame, request.roi),
-    )
+    fp32, fp16 = full_and_half(find_model(workspace, request.model), request.frame, request.roi)
     _, table = calibration_table(workspace, fp32, request.int8.calibration, request.int8.locked)
     facts = GraphFacts.from_graph(fp32.graph)
     if request.data is None:
-        judged = synthetic_set(HoldoutSet.read(fp32.holdout), facts)
+        judged = synthetic_set(read_holdout(fp32.holdout, facts), facts)
     else:
         judged = labelled_set(open_category(workspace, request.data, request.layout, request.category), facts)
     regions = default_regions(facts.backbone) if request.int8.regions is None else checked_regions(request.int8.regions)

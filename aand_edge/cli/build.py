@@ -56,8 +56,8 @@ def command(
         typer.Option(min=0, help="Points of image AUROC and of AUPRO that int8 may lose; exit code 5 where it cannot."),
     ] = None,
     max_flips: Annotated[
-        float, typer.Option(min=0, max=1, help="With --max-drop: share of verdicts that may differ.")
-    ] = 1.0,
+        float | None, typer.Option(min=0, max=1, help="With --max-drop: share of verdicts that may differ.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="With --max-drop: test pictures to judge; synthetic anomalies by default."),
@@ -73,6 +73,7 @@ def command(
 
     from aand_edge.cli.budget import BudgetRequest, search_regions
     from aand_edge.cli.graphs import Int8, find_graph
+    from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import ticking
     from aand_edge.config import Workspace
     from aand_edge.engines.budget import Budget
@@ -80,9 +81,17 @@ def command(
     from aand_edge.engines.registry import find_backend
     from aand_edge.errors import UsageError
 
+    named_graph = model is not None and model.endswith(".onnx")
+    refuse_without("--max-drop", max_drop is not None, data=data, layout=layout, category=category, max_flips=max_flips)
+    if named_graph and (frame or roi or quantise):
+        raise UsageError(
+            f"{model} has a frame, a region and a quantisation of its own",
+            "Leave --frame, --roi and --quantise out, or name the model.",
+        )
     workspace = Workspace.open()
     settings = workspace.settings
     asked = checked_precision(precision or settings.build.precision)
+    refuse_without("--precision int8", asked == "int8", quantise=quantise, locked=locked or None)
     rate = settings.threshold.false_rejects if false_rejects is None else false_rejects
     chosen = find_backend(backend or settings.build.backend)
     given = {"threads": threads, "opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
@@ -93,9 +102,11 @@ def command(
     if max_drop is not None:
         if asked != "int8":
             raise UsageError(f"--max-drop is for int8 engines, {asked} was asked for", "Add --precision int8.")
-        if model is not None and model.endswith(".onnx"):
+        if named_graph:
             raise UsageError("--max-drop quantises a model's graphs itself", "Name the model, not one of its graphs.")
-        budget = Budget(max_drop, max_flips)
+        if options.targets:
+            raise UsageError("--max-drop measures on this machine, --target builds for others", "Leave one out.")
+        budget = Budget(max_drop, 1.0 if max_flips is None else max_flips)
         search = BudgetRequest(model, frame, roi, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
         int8 = replace(int8, regions=_chosen(report, as_json).regions)

@@ -28,8 +28,9 @@ def command(
     batch: Annotated[int, typer.Option(help="Frames a call.")] = 1,
     quantise: Quantise = None,
     weight_bits: Annotated[
-        int, typer.Option(help="Of int8 weights: 8, or 7 for x86 CPUs without VNNI, where products of 8 saturate.")
-    ] = 8,
+        int | None,
+        typer.Option(help="Of int8 weights: 8, the default, or 7 for x86 CPUs without VNNI, where 8 saturate."),
+    ] = None,
     locked: Locked = False,
     as_json: Json = False,
 ) -> None:
@@ -39,17 +40,21 @@ def command(
     from aand_edge.cli.build import checked_precision, parse_regions
     from aand_edge.cli.graphs import Int8
     from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
+    from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
     from aand_edge.export.export import ExportOptions
 
     workspace = Workspace.open()
     asked = checked_precision(precision or workspace.settings.build.precision)
+    refuse_without(
+        "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None
+    )
     options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), batch)
     folder = find_model(workspace, model)
     if asked == "int8":
         regions = parse_regions(quantise, workspace.settings.build.quantise)
-        int8 = Int8(regions, weight_bits, workspace.settings.calibrate, locked)
+        int8 = Int8(regions, 8 if weight_bits is None else weight_bits, workspace.settings.calibrate, locked)
         exported, graph = _export_int8(workspace, folder, replace(options, precision="fp16"), int8)
     else:
         exported = _export(folder, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
 from aand_edge.cli.show import say, ticking
 from aand_edge.config import CalibrateSettings, Workspace
 from aand_edge.errors import ArtefactMismatchError, MissingDependencyError, UsageError
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, graph_stem, holdout_path, read_holdout, stem_of
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import Precision
@@ -78,7 +78,7 @@ def calibration_table(
 def _named(graph: Path) -> GraphFiles:
     if not graph.is_file():
         raise UsageError(f"There is no graph {graph}", "Write one with `aand-edge export`.")
-    return GraphFiles(graph, graph.with_name(graph.name.removesuffix(".onnx").rpartition(".")[0] + ".holdout.npz"))
+    return GraphFiles(graph, holdout_path(graph.parent, stem_of(graph)))
 
 
 def _check(graph: Path) -> None:
@@ -89,12 +89,24 @@ def _check(graph: Path) -> None:
     validate(graph).raise_for_problems(graph)
 
 
-def _exported(folder: Path, precision: Precision, frame: str | None, roi: str | None) -> GraphFiles:
-    stem = folder.name + (f"-{frame.lower()}" if frame else "")
-    files = GraphFiles(folder / f"{stem}.{precision}.onnx", folder / f"{stem}.holdout.npz")
-    if not (files.holdout.is_file() and _up_to_date(files.graph, folder, parse_roi(roi))):
-        _export(folder, precision, frame, roi)
+def _exported(
+    folder: Path, precision: Precision, frame: str | None, roi: str | None, like: GraphFacts | None = None
+) -> GraphFiles:
+    """The model's graph and held-out set, written again where they are not of one export or not of these weights.
+
+    like   a graph of the same model that it must agree with in channel order and batch
+    """
+    files = _files(folder, precision, frame)
+    there = _facts_of(files.graph)
+    if there is None or not _serves(files, there, folder, parse_roi(roi), like):
+        _export(folder, precision, frame, roi, like or there)
     return files
+
+
+def _files(folder: Path, suffix: str, frame: str | None) -> GraphFiles:
+    """What `export` calls the graph of a model and its held-out set: the model's name counts, not the folder's."""
+    stem = graph_stem(ModelCard.read(folder / "card.json").name, parse_frame(frame))
+    return GraphFiles(folder / f"{stem}.{suffix}.onnx", holdout_path(folder, stem))
 
 
 def _quantised(workspace: Workspace, folder: Path, frame: str | None, roi: str | None, int8: Int8) -> GraphFiles:
@@ -102,8 +114,15 @@ def _quantised(workspace: Workspace, folder: Path, frame: str | None, roi: str |
         import aand_edge.export.int8  # noqa: F401  (onnx is what a device lacks)
     except ModuleNotFoundError as error:
         return _copied_here(folder, frame, roi, int8, str(error.name))
-    fp32, fp16 = _exported(folder, "fp32", frame, roi), _exported(folder, "fp16", frame, roi)
+    fp32, fp16 = full_and_half(folder, frame, roi)
     return GraphFiles(quantised_graph(workspace, fp32, fp16.graph, int8), fp32.holdout)
+
+
+def full_and_half(folder: Path, frame: str | None, roi: str | None) -> tuple[GraphFiles, GraphFiles]:
+    """The fp32 graph, which is calibrated, and the fp16 graph, which is quantised: two precisions of one export."""
+    half = _exported(folder, "fp16", frame, roi)
+    full = _exported(folder, "fp32", frame, roi, GraphFacts.from_graph(half.graph))
+    return full, half
 
 
 def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: Int8) -> Path:
@@ -124,41 +143,52 @@ def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: In
 
 def _copied_here(folder: Path, frame: str | None, roi: str | None, int8: Int8, missing: str) -> GraphFiles:
     """The int8 graph that was written elsewhere: this machine has no `missing` to write one with."""
-    stem = folder.name + (f"-{frame.lower()}" if frame else "")
-    suffix = "int8" if int8.weight_bits == 8 else f"int8w{int8.weight_bits}"
-    files = GraphFiles(folder / f"{stem}.{suffix}.onnx", folder / f"{stem}.holdout.npz")
-    wanted = int8.regions is None or (files.graph.is_file() and _same_regions(files.graph, int8.regions))
-    if wanted and files.holdout.is_file() and _up_to_date(files.graph, folder, parse_roi(roi)):
+    files = _files(folder, "int8" if int8.weight_bits == 8 else f"int8w{int8.weight_bits}", frame)
+    there = _facts_of(files.graph)
+    wanted = there is not None and int8.regions in (None, there.quantised)
+    if there is not None and wanted and _serves(files, there, folder, parse_roi(roi)):
         return files
     raise _needs(folder, "int8", missing, f" --weight-bits {int8.weight_bits}")
 
 
-def _same_regions(graph: Path, regions: tuple[str, ...]) -> bool:
-    return set(GraphFacts.from_graph(graph).quantised) == set(regions)
-
-
-def _up_to_date(graph: Path, folder: Path, roi: tuple[int, int, int, int] | None) -> bool:
-    """Whether the graph looks at that region of the frame and was written from the weights that lie beside it."""
-    facts = _facts_of(graph) if graph.is_file() else None
+def _serves(
+    files: GraphFiles,
+    there: GraphFacts,
+    folder: Path,
+    roi: tuple[int, int, int, int] | None,
+    like: GraphFacts | None = None,
+) -> bool:
+    """Whether graph and held-out set are of one export, of that region, and of the weights that lie beside them."""
     weights = ModelCard.read(folder / "card.json").weights.get("sha256")
-    return facts is not None and (facts.roi, facts.weights) == (roi, weights)
+    if (there.roi, there.weights) != (roi, weights):
+        return False
+    if like is not None and (there.colour, there.batch) != (like.colour, like.batch):
+        return False
+    try:
+        read_holdout(files.holdout, there)
+    except ArtefactMismatchError:
+        return False
+    return True
 
 
 def _facts_of(graph: Path) -> GraphFacts | None:
-    """None where an older version wrote the graph, or it is torn: it is written again."""
+    """None where there is no graph, an older version wrote it, or it is torn: it is written again."""
     try:
         return GraphFacts.from_graph(graph)
     except ArtefactMismatchError:
         return None
 
 
-def _export(folder: Path, precision: Precision, frame: str | None, roi: str | None) -> None:
+def _export(folder: Path, precision: Precision, frame: str | None, roi: str | None, like: GraphFacts | None) -> None:
     try:
         from aand_edge.export.export import ExportOptions, export_model
     except ModuleNotFoundError as error:
         raise _needs(folder, precision, str(error.name)) from None
+    options = ExportOptions(precision, parse_frame(frame), parse_roi(roi))
+    if like is not None:
+        options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR", batch=like.batch)
     with ticking(f"export {precision}") as tick:
-        export_model(folder, ExportOptions(precision, parse_frame(frame), parse_roi(roi)), tick)
+        export_model(folder, options, tick)
 
 
 def _needs(folder: Path, precision: str, missing: str, more: str = "") -> MissingDependencyError:

@@ -29,15 +29,36 @@ def open_category(workspace: Workspace, data: Path | None, layout: str | None, c
 def trained_category(
     workspace: Workspace, folder: Path, data: Path | None, layout: str | None, category: str | None
 ) -> Category:
-    """As `open_category`; where nothing is named, the data that the model was trained on."""
+    """The pictures to judge a model on: those named by options, else those beside its training pictures.
+
+    Where the training pictures lie elsewhere than on this machine, the workspace's, if they are of the same category.
+    Raises ArtefactMismatchError where they are of another.
+    """
     from aand_edge.artifacts import ModelCard
     from aand_edge.data.layouts import read_category
 
-    if data is None and workspace.settings.data.root is None:
-        trained_on = ModelCard.read(folder / "card.json").data
-        name = trained_on["category"] if trained_on["layout"] == "visa" else None
-        return read_category(Path(trained_on["root"]), trained_on["layout"], name)
-    return open_category(workspace, data, layout, category)
+    card = ModelCard.read(folder / "card.json")
+    trained_on, settings = card.data, workspace.settings.data
+    wanted = str(trained_on["category"])
+    _check_same_category(card.name, wanted, category or wanted)
+    if data is not None:
+        named = category or (wanted if (data / wanted).is_dir() else None)
+        return read_category(data, layout or "auto", named)
+    root = Path(trained_on["root"])
+    if root.is_dir() or settings.root is None:
+        return read_category(root, layout or trained_on["layout"], wanted if trained_on["layout"] == "visa" else None)
+    there = workspace.resolve(settings.root)
+    found = read_category(there, layout or settings.layout, wanted if (there / wanted).is_dir() else settings.category)
+    _check_same_category(card.name, wanted, found.name)
+    return found
+
+
+def _check_same_category(model: str, trained_on: str, asked: str) -> None:
+    if asked != trained_on:
+        raise ArtefactMismatchError(
+            f"{model} was trained on {trained_on}, and is not judged on {asked}",
+            "Leave --category out, or name that category's model.",
+        )
 
 
 def find_model(workspace: Workspace, model: str | None) -> Path:
@@ -45,7 +66,7 @@ def find_model(workspace: Workspace, model: str | None) -> Path:
     if model is not None:
         for folder in (Path(model), workspace.models / model):
             if (folder / "card.json").is_file():
-                return folder
+                return folder.resolve()  # `.` has no name
         raise UsageError(f"There is no trained model '{model}'", f"Look into {workspace.models}, or train one.")
     found = sorted(workspace.models.glob("*/card.json"), key=lambda card: card.stat().st_mtime)
     if not found:
@@ -54,6 +75,18 @@ def find_model(workspace: Workspace, model: str | None) -> Path:
     if len(found) > 1:
         say(f"model: {newest.name}, the newest of {len(found)}")
     return newest
+
+
+def folder_of_model(workspace: Workspace, name: str) -> Path:
+    """The folder under models/ whose card has that name, whatever the folder is called now."""
+    from aand_edge.artifacts import ModelCard
+
+    if (workspace.models / name / "card.json").is_file():
+        return workspace.models / name
+    for card in sorted(workspace.models.glob("*/card.json")):
+        if ModelCard.read(card).name == name:
+            return card.parent
+    return workspace.models / name
 
 
 def parse_frame(frame: str | None) -> tuple[int, int] | None:

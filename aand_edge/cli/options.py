@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from aand_edge.errors import UsageError
+
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of pictures: a category, or a root with --category.")]
 Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa, mvtec3d or folder.")]
 CategoryName = Annotated[str | None, typer.Option("--category", help="Which category under --data.")]
@@ -28,3 +30,10 @@ Quantise = Annotated[
     str | None, typer.Option("--quantise", help="Regions of an int8 engine, with commas; `inspect GRAPH` lists them.")
 ]
 Locked = Annotated[bool, typer.Option("--locked", help="Refuse a calibration table that was made for something else.")]
+
+
+def refuse_without(needed: str, given: bool, **options: object) -> None:
+    """Raises UsageError, naming it, for an option that was given although without `needed` it has no effect."""
+    for name, value in options.items():
+        if value is not None and not given:
+            raise UsageError(f"--{name.replace('_', '-')} needs {needed}", "Add that, or leave the option out.")

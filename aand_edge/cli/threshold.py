@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aand_edge.cli.options import CategoryName, Data, FalseRejects, Json, Layout
-from aand_edge.errors import UsageError
+from aand_edge.errors import AandEdgeError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aand_edge.artifacts import EngineManifest, Threshold
     from aand_edge.config import Workspace
+    from aand_edge.data.layouts import Category
 
 
 def command(
     engine: Annotated[str | None, typer.Argument(help="Name of an engine; all of the workspace by default.")] = None,
     rule: Annotated[
-        str, typer.Option(help="conformal (held-out good parts), f1 or rate (labelled test parts).")
-    ] = "conformal",
+        str | None, typer.Option(help="conformal (held-out good parts), the default; f1 or rate (labelled test parts).")
+    ] = None,
     false_rejects: FalseRejects = None,
     value: Annotated[float | None, typer.Option("--set", help="Set this value, promising nothing.")] = None,
     data: Data = None,
@@ -34,15 +35,22 @@ def command(
     Each engine has a threshold of its own: scores shift with the precision.
     """
     from aand_edge.artifacts import Threshold
-    from aand_edge.cli.lookup import find_engines, trained_category
+    from aand_edge.cli.lookup import find_engines, folder_of_model, trained_category
     from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
     from aand_edge.engines.load import read_manifest
 
-    if rule not in ("conformal", "f1", "rate"):
+    if rule not in (None, "conformal", "f1", "rate"):
         raise UsageError(f"There is no rule '{rule}'", "Choose conformal, f1 or rate.")
     if value is not None and not math.isfinite(value):
         raise UsageError(f"A threshold of {value} judges nothing", "Give --set a finite number.")
+    if value is not None and (rule is not None or false_rejects is not None):
+        raise UsageError("--set takes the value as it is", "Leave --rule and --false-rejects out.")
+    if rule in (None, "conformal") and any((data, layout, category)):
+        raise UsageError("--data, --layout and --category are for --rule f1 and rate", "Add one, or leave them out.")
+    if rule == "f1" and false_rejects is not None:
+        raise UsageError("--false-rejects has no effect on --rule f1", "Leave it out, or take --rule rate.")
+    engine = engine and engine.removesuffix(".pending")
     workspace = Workspace.open()
     rate = workspace.settings.threshold.false_rejects if false_rejects is None else false_rejects
     accept_pending(workspace, engine, rate)
@@ -51,11 +59,11 @@ def command(
         manifest = read_manifest(path)
         if value is not None:
             manifest.threshold = Threshold(value=value, rule="manual")
-        elif rule == "conformal":
+        elif rule in (None, "conformal"):
             manifest.threshold = _from_held_out(manifest, rate)
         else:
-            parts = trained_category(workspace, workspace.models / manifest.model, data, layout, category)
-            manifest.threshold = _from_labels(path, manifest, parts, rule, rate)
+            parts = trained_category(workspace, folder_of_model(workspace, manifest.model), data, layout, category)
+            manifest.threshold = _from_labels(path, parts, rate if rule == "rate" else None)
         manifest.write(path)
         found[manifest.name] = manifest.threshold
     rows = [(name, f"{each.value:.4f}  {each.rule}  {each.note}") for name, each in found.items()]
@@ -63,17 +71,34 @@ def command(
 
 
 def accept_pending(workspace: Workspace, engine: str | None, false_rejects: float) -> None:
-    """Accept the engines of the workspace that wait for it, or the named one."""
-    from aand_edge.artifacts import PendingEngine
-    from aand_edge.cli.show import say, ticking
-    from aand_edge.engines.build import accept_engine
+    """Accept the named engine where it waits for it, or all of the workspace that can be accepted here.
+
+    Raises what keeps a named one from being accepted; of the others it is said.
+    """
+    from aand_edge.cli.show import say
 
     for pending in sorted(workspace.engines.glob("*.pending")):
-        if engine in (None, pending.stem, pending.name):
-            waiting = PendingEngine.read(pending)
-            with ticking(f"accept {waiting.name}") as tick:
-                accept_engine(pending, workspace.models / waiting.model / waiting.holdout, false_rejects, tick)
-            say(f"accepted on this machine: {waiting.name}")
+        if engine not in (None, pending.stem):
+            continue
+        try:
+            _accept(workspace, pending, false_rejects)
+        except AandEdgeError as error:
+            if engine is not None:
+                raise
+            say(f"not accepted: {pending.stem}: {error}")
+        else:
+            say(f"accepted on this machine: {pending.stem}")
+
+
+def _accept(workspace: Workspace, pending: Path, false_rejects: float) -> None:
+    from aand_edge.artifacts import PendingEngine
+    from aand_edge.cli.lookup import folder_of_model
+    from aand_edge.cli.show import ticking
+    from aand_edge.engines.build import accept_engine
+
+    waiting = PendingEngine.read(pending)
+    with ticking(f"accept {waiting.name}") as tick:
+        accept_engine(pending, folder_of_model(workspace, waiting.model) / waiting.holdout, false_rejects, tick)
 
 
 def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:
@@ -84,21 +109,20 @@ def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:
     return conformal_threshold(np.array(manifest.acceptance.scores), rate)
 
 
-def _from_labels(path: Path, manifest: EngineManifest, parts: object, rule: str, rate: float) -> Threshold:
+def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:
+    """The threshold of the best F1 on the test parts, or that which rejects at most `rate` of the good ones."""
     import numpy as np
 
     from aand_edge.bench.accuracy import judge_split
     from aand_edge.bench.contender import Contender
     from aand_edge.cli.show import ticking
-    from aand_edge.data.layouts import Category
     from aand_edge.engines.load import load_engine
     from aand_edge.evaluation.threshold import f1_threshold, rate_threshold
 
-    assert isinstance(parts, Category)
     manifest, runner = load_engine(path)
     with runner, ticking(manifest.name) as tick:
         contender = Contender.from_manifest(manifest, lambda: runner)
         judgements = judge_split(runner, contender, parts.test, tick).judgements
     scores = np.array([judgement.score for judgement in judgements])
     anomalous = np.array([judgement.sample.anomalous for judgement in judgements])
-    return f1_threshold(scores, anomalous) if rule == "f1" else rate_threshold(scores, anomalous, rate)
+    return f1_threshold(scores, anomalous) if rate is None else rate_threshold(scores, anomalous, rate)

@@ -29,7 +29,7 @@ from aand_edge.engines.load import check_engine
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
 
 Progress = Callable[[int, int], None]
 
@@ -70,9 +70,9 @@ def build_engine(
             f"{request.graph} is an {facts.precision} graph, {request.options.precision} was asked for",
             f"Write the other with `aand-edge export --precision {request.options.precision}`.",
         )
-    holdout = _read_holdout(request.holdout, facts.frame)
+    holdout = read_holdout(request.holdout, facts)
     backend = find_backend(request.backend)
-    name = f"{_stem(request.graph)}.{backend.name}.{facts.precision}"
+    name = f"{stem_of(request.graph)}.{backend.name}.{facts.precision}"
     manifest_path = request.folder / f"{name}.json"
     if request.reuse and (existing := _reusable(request, backend, manifest_path)):
         return manifest_path, existing
@@ -102,7 +102,7 @@ def accept_engine(
     engine = pending.parent / waiting.engine
     backend = find_backend(waiting.backend)
     check_engine(engine, told, backend)
-    pictures = _read_holdout(holdout, waiting.frame)
+    pictures = read_holdout(holdout, told)
     with backend.load(engine, waiting.options) as runner:
         manifest = _accepted(told, runner, pictures, false_rejects, progress)
     path = pending.parent / f"{waiting.name}.json"
@@ -135,13 +135,6 @@ def _accepted(
     threshold = conformal_threshold(scores, false_rejects)
     acceptance = accept(scores, holdout.scores, threshold, false_rejects, measured=told.budget is not None)
     return EngineManifest(**told.model_dump(), acceptance=acceptance, threshold=threshold)
-
-
-def _read_holdout(path: Path, frame: tuple[int, int]) -> HoldoutSet:
-    holdout = HoldoutSet.read(path)
-    if holdout.frames.shape[1:3] != frame:
-        raise ArtefactMismatchError(f"{path} does not hold frames of {frame[1]}x{frame[0]}", "Export the graph again.")
-    return holdout
 
 
 @contextmanager
@@ -214,11 +207,6 @@ def accept(
     )
 
 
-def _stem(graph: Path) -> str:
-    """NAME.PRECISION.onnx → NAME."""
-    return graph.name.removesuffix(".onnx").rpartition(".")[0] or graph.stem
-
-
 def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> EngineManifest | None:
     """The engine that lies there, if the same build on the same machine would make it again."""
     try:
@@ -243,6 +231,7 @@ def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: Bu
         engine_sha256=hashlib.sha256(built.plan).hexdigest(),
         graph=request.graph.name,
         graph_sha256=sha256_file(request.graph),
+        weights=facts.weights,
         size=facts.size,
         frame=facts.frame,
         colour=facts.colour,

@@ -25,7 +25,7 @@ from aand_edge.export.quantise import activations
 from aand_edge.export.ranges import Histogram, Method, range_of
 from aand_edge.export.regions import QUANTISABLE
 from aand_edge.export.synthetic import with_anomalies
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, read_holdout
 
 DEFAULT_IMAGES = 16
 DEFAULT_SHARE = 99.999
@@ -115,8 +115,8 @@ def calibrate(
 
     Raises ArtefactMismatchError where `locked` and the table is missing or holds for something else.
     """
-    pictures = HoldoutSet.read(holdout)
     facts = GraphFacts.from_graph(graph)
+    pictures = read_holdout(holdout, facts)
     if facts.precision != "fp32":
         raise UsageError(f"{graph} is an {facts.precision} graph", "Calibrate the fp32 graph.")
     frames = _frames(pictures, facts, options)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import HoldoutSet, ModelCard, Precision, atomic_path
+from aand_edge.artifacts import HoldoutSet, Precision, atomic_path
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import crop, resize, resize_float, resize_matrix
 from aand_edge.errors import DataError, UsageError
 from aand_edge.export.graph import write_graph
 from aand_edge.export.overflow import Overflow, find_overflows, regions_to_keep
 from aand_edge.export.parity import Parity, check_parity, reference
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, graph_stem, holdout_path
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
 from aand_edge.training.checkpoint import load_model
@@ -74,17 +74,18 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         batch=options.batch,
         roi=options.roi,
     )
-    frames = _holdout_frames(card, frame)
+    names = _drawn(card.holdout)
+    frames = _holdout_frames(Path(card.data["root"]), names, frame)
     expected = reference(model, _as_network_sees(frames, geometry, model))
     if options.colour == "BGR":
         frames = np.ascontiguousarray(frames[..., ::-1])
     fused, kept, overflows = _fuse(model, options, geometry, frames)
-    stem = card.name + (f"-{options.frame[0]}x{options.frame[1]}" if options.frame else "")
-    graph, holdout = folder / f"{stem}.{options.precision}.onnx", folder / f"{stem}.holdout.npz"
+    stem = graph_stem(card.name, options.frame)
+    graph, holdout = folder / f"{stem}.{options.precision}.onnx", holdout_path(folder, stem)
     with atomic_path(graph) as candidate:
         write_graph(fused, replace(facts, float32=kept), candidate)
         parity = check_parity(candidate, frames, expected, options.precision, progress)
-    HoldoutSet(frames, expected.scores, tuple(card.holdout[: len(frames)])).write(holdout)
+    HoldoutSet(frames, expected.scores, names, options.colour, options.roi, facts.weights).write(holdout)
     return Exported(graph, holdout, replace(facts, float32=kept), parity, overflows)
 
 
@@ -113,16 +114,23 @@ def _geometry(options: ExportOptions, size: int) -> FrameGeometry | None:
     return FrameGeometry(torch.tensor(resize_matrix(h, size)), torch.tensor(resize_matrix(w, size)), roi)
 
 
-def _holdout_frames(card: ModelCard, frame: tuple[int, int]) -> NDArray[np.uint8]:
+def _drawn(names: list[str]) -> tuple[str, ...]:
+    """At most `MAX_HOLDOUT` of the names: the first ones are those of one shift, so a seeded draw is taken."""
+    if len(names) <= MAX_HOLDOUT:
+        return tuple(names)
+    chosen = np.random.default_rng(0).choice(len(names), MAX_HOLDOUT, replace=False)
+    return tuple(names[index] for index in sorted(chosen))
+
+
+def _holdout_frames(root: Path, names: tuple[str, ...], frame: tuple[int, int]) -> NDArray[np.uint8]:
     """uint8 (N, H, W, 3), RGB: the held-out pictures, brought to the frame's size."""
-    root = Path(card.data["root"])
-    missing = [name for name in card.holdout if not (root / name).is_file()]
+    missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise DataError(
             f"The held-out picture {root / missing[0]} is missing",
             "Put the data set back where the model was trained from, or train again.",
         )
-    pictures = [read_picture(root / name) for name in card.holdout[:MAX_HOLDOUT]]
+    pictures = [read_picture(root / name) for name in names]
     return np.stack([resize(picture, *frame) for picture in pictures])
 
 

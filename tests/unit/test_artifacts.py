@@ -37,18 +37,27 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
 
 def test_a_held_out_set_is_read_back(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
-    HoldoutSet(frames, np.array([1, 2, 3], np.float32), ("a", "ü", "c")).write(tmp_path / "h.npz")
+    HoldoutSet(frames, np.array([1, 2, 3], np.float32), ("a", "ü", "c"), "BGR", (1, 2, 3, 4), "w").write(
+        tmp_path / "h.npz"
+    )
     again = HoldoutSet.read(tmp_path / "h.npz")
     assert np.array_equal(again.frames, frames)
+    assert (again.colour, again.roi, again.weights) == ("BGR", (1, 2, 3, 4), "w")
     assert again.scores.tolist() == [1, 2, 3]
     assert again.names == ("a", "ü", "c")
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200])
 def test_a_damaged_held_out_set_is_refused(tmp_path: Path, keep: int) -> None:
-    HoldoutSet(np.zeros((3, 8, 9, 3), np.uint8), np.zeros(3, np.float32), ("a", "b", "c")).write(tmp_path / "h.npz")
+    whole = HoldoutSet(np.zeros((3, 8, 9, 3), np.uint8), np.zeros(3, np.float32), ("a", "b", "c"), "BGR", None, "")
+    whole.write(tmp_path / "h.npz")
     (tmp_path / "h.npz").write_bytes((tmp_path / "h.npz").read_bytes()[:keep])
     with pytest.raises(ArtefactMismatchError, match=r"h\.npz cannot be read"):
+        HoldoutSet.read(tmp_path / "h.npz")
+
+
+def test_a_held_out_set_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactMismatchError, match=r"h\.npz is missing"):
         HoldoutSet.read(tmp_path / "h.npz")
 
 

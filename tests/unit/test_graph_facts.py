@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
 from aand_edge.errors import ArtefactMismatchError
-from aand_edge.graph_facts import GraphFacts
-from tests.graphs import write_tiny_graph
+from aand_edge.graph_facts import GraphFacts, read_holdout
+from tests.graphs import write_tiny_graph, write_tiny_model
 
 
 def test_facts_are_read_without_onnx_as_onnx_reads_them(tmp_path: Path) -> None:
@@ -53,3 +55,20 @@ def test_another_onnx_file_is_no_fused_graph(tmp_path: Path) -> None:
     onnx.save_model(model, str(tmp_path / "other.onnx"))
     with pytest.raises(ArtefactMismatchError, match="not a fused AAND graph"):
         GraphFacts.from_graph(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"roi": (0, 0, 16, 16)}, "was written for region all of the frame, tiny has 0,0,16,16"),
+        ({"colour": "RGB"}, "was written for channel order BGR, tiny has RGB"),
+        ({"weights": "1" * 64}, "was written for weights 000000000000, tiny has 111111111111"),
+        ({"frame": (48, 64)}, "was written for frames 32x32, tiny has 64x48"),
+    ],
+)
+def test_the_held_out_set_of_another_export_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    graph, holdout = write_tiny_model(tmp_path)
+    facts = GraphFacts.from_graph(graph)
+    assert read_holdout(holdout, facts).colour == facts.colour
+    with pytest.raises(ArtefactMismatchError, match=said):
+        read_holdout(holdout, replace(facts, **changed))

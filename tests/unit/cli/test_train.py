@@ -105,6 +105,6 @@ def test_ctrl_c_ends_in_130_and_a_sentence(command: Command, pictures: Path, ask
     assert asked
     assert done.code == 130
     assert done.err.strip().splitlines()[-1] == (
-        "interrupted: what was finished is kept; the same command goes on from there"
+        "interrupted: what was written is whole; `aand-edge train` goes on where it was"
     )
     assert done.out == ""

@@ -39,7 +39,7 @@ def test_a_graph_of_another_precision_is_refused(tmp_path: Path) -> None:
 def test_an_engine_that_is_far_off_is_not_kept(tmp_path: Path) -> None:
     asked = tiny_request(tmp_path)
     stored = HoldoutSet.read(asked.holdout)
-    HoldoutSet(stored.frames, stored.scores[::-1].copy(), stored.names).write(asked.holdout)
+    replace(stored, scores=stored.scores[::-1].copy()).write(asked.holdout)
     with pytest.raises(AandEdgeError, match=r"are off by .* beyond a shift"):
         build_engine(asked)
     assert [path.name for path in asked.folder.iterdir()] == [LOCK]

@@ -1,0 +1,89 @@
+"""A model is judged on pictures of its own category, and found under the name on its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from aand_edge.artifacts import ModelCard
+from aand_edge.cli.lookup import find_model, folder_of_model, trained_category
+from aand_edge.config import Workspace
+from aand_edge.errors import ArtefactMismatchError
+
+
+def write_category(folder: Path) -> Path:
+    for split in ("train/good", "test/good"):
+        (folder / split).mkdir(parents=True)
+        cv2.imwrite(str(folder / split / "0.png"), np.zeros((64, 64, 3), np.uint8))
+    return folder
+
+
+def write_card(folder: Path, name: str, root: Path) -> Path:
+    folder.mkdir(parents=True)
+    ModelCard(
+        name=name,
+        backbone="resnet18",
+        size=96,
+        amplify=True,
+        hard_patches=10,
+        seed=0,
+        data={"root": str(root), "layout": "mvtec", "category": root.name},
+        holdout=[],
+        recipe={},
+        protocol="",
+        weights={},
+        versions={},
+        seconds={},
+    ).write(folder / "card.json")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two categories; the workspace file names the other one."""
+    for name in ("bolt", "cap"):
+        write_category(tmp_path / "pictures" / name)
+    (tmp_path / "aand-edge.toml").write_text('[data]\nroot = "pictures"\ncategory = "cap"\n')
+    return tmp_path / "pictures"
+
+
+def test_what_a_model_was_trained_on_goes_before_the_workspace(root: Path) -> None:
+    folder = write_card(root.parent / "models/bolt", "bolt", root / "bolt")
+    assert trained_category(Workspace.open(root.parent), folder, None, None, None).root == root / "bolt"
+
+
+def test_where_the_training_pictures_are_not_here_the_workspace_has_them(root: Path) -> None:
+    folder = write_card(root.parent / "models/bolt", "bolt", root.parent / "elsewhere" / "bolt")
+    assert trained_category(Workspace.open(root.parent), folder, None, None, None).root == root / "bolt"
+
+
+def test_another_category_is_refused(root: Path) -> None:
+    folder = write_card(root.parent / "models/bolt", "bolt", root.parent / "elsewhere" / "bolt")
+    workspace = Workspace.open(root.parent)
+    said = "bolt was trained on bolt, and is not judged on cap"
+    with pytest.raises(ArtefactMismatchError, match=said):
+        trained_category(workspace, folder, None, None, "cap")
+    (root.parent / "aand-edge.toml").write_text('[data]\nroot = "pictures/cap"\n')
+    with pytest.raises(ArtefactMismatchError, match=said):
+        trained_category(Workspace.open(root.parent), folder, None, None, None)
+
+
+def test_pictures_that_are_named_are_taken_under_any_name(root: Path) -> None:
+    folder = write_card(root.parent / "models/bolt", "bolt", root / "bolt")
+    labelled = write_category(root.parent / "labelled")
+    workspace = Workspace.open(root.parent)
+    assert trained_category(workspace, folder, labelled, None, None).root == labelled
+    assert trained_category(workspace, folder, root, None, None).root == root / "bolt"
+
+
+def test_a_model_is_found_by_its_card_whatever_its_folder_is_called(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_card(root.parent / "models/renamed", "bolt", root / "bolt")
+    workspace = Workspace.open(root.parent)
+    assert folder_of_model(workspace, "bolt") == folder
+    monkeypatch.chdir(folder)
+    assert find_model(workspace, ".") == folder

@@ -1,0 +1,47 @@
+"""An option that would have no effect is refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aand_edge.engines.build import build_engine
+from tests.commands import Command
+from tests.graphs import tiny_request
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["build", "--data", "x"], "--data needs --max-drop"),
+        (["build", "--max-flips", "0.1"], "--max-flips needs --max-drop"),
+        (["build", "--precision", "fp16", "--quantise", "teacher2"], "--quantise needs --precision int8"),
+        (["build", "--locked"], "--locked needs --precision int8"),
+        (["build", "g.fp32.onnx", "--frame", "64x64"], "g.fp32.onnx has a frame, a region and a quantisation"),
+        (["export", "--weight-bits", "7"], "--weight-bits needs --precision int8"),
+        (["threshold", "--data", "x"], "are for --rule f1 and rate"),
+        (["threshold", "--set", "0.5", "--rule", "f1"], "--set takes the value as it is"),
+        (["threshold", "--rule", "f1", "--false-rejects", "0.1"], "--false-rejects has no effect on --rule f1"),
+    ],
+)
+def test_an_option_without_effect_is_refused(command: Command, arguments: list[str], said: str) -> None:
+    done = command(*arguments)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_an_engine_that_cannot_be_accepted_here_does_not_keep_the_others_waiting(
+    command: Command, tmp_path: Path
+) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    facts = manifest.model_dump(mode="json", exclude={"acceptance", "threshold"})
+    waiting = {**facts, "name": "foreign", "device": {"device": "another"}, "holdout": "tiny.holdout.npz"}
+    path.with_name("foreign.pending").write_text(json.dumps(waiting))
+    everything = command("threshold", "--false-rejects", "0.2")
+    assert everything.code == 0, everything.err
+    assert "not accepted: foreign: " in everything.err
+    named = command("threshold", "foreign.pending")
+    assert named.code == 4
+    assert "another" in named.err

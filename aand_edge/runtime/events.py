@@ -81,13 +81,17 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Failed:
-    """A frame that could not be judged. `rejected`: what the gate was told in its place."""
+    """A frame that could not be judged. `rejected`: what the gate was told in its place.
+
+    captured   as in `Frame`, where the frame got that far
+    """
 
     camera: str
     number: int
     reason: str
     time: datetime
     rejected: bool = False
+    captured: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

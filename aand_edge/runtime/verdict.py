@@ -43,10 +43,13 @@ class Verdict:
         return asdict(self)
 
 
-def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> list[Verdict]:
+def judge(
+    outputs: Outputs, threshold: Threshold, frame: tuple[int, int], origin: tuple[int, int] = (0, 0)
+) -> list[Verdict]:
     """A verdict for each picture of a batch.
 
-    frame   height and width of the camera's frame, which regions are told in
+    frame    height and width of the picture, in the camera's pixels, which regions are told in
+    origin   x, y of the picture's corner, where the camera's frame was cropped
 
     Raises AandEdgeError where a score or a map is not finite: such a part must not pass.
     """
@@ -59,13 +62,15 @@ def judge(outputs: Outputs, threshold: Threshold, frame: tuple[int, int]) -> lis
             float(score),
             threshold.value,
             bool(reject),
-            defect_regions(anomaly_map, threshold.value, frame) if reject else (),
+            defect_regions(anomaly_map, threshold.value, frame, origin) if reject else (),
         )
         for anomaly_map, score, reject in zip(outputs.anomaly_map, outputs.score, rejected, strict=True)
     ]
 
 
-def defect_regions(anomaly_map: NDArray[np.float32], threshold: float, frame: tuple[int, int]) -> tuple[Region, ...]:
+def defect_regions(
+    anomaly_map: NDArray[np.float32], threshold: float, frame: tuple[int, int], origin: tuple[int, int] = (0, 0)
+) -> tuple[Region, ...]:
     """8-connected regions of a map (H', W') of the whole frame above the threshold, each in whole pixels around it.
 
     The score is the map's maximum, so the picture's threshold is the map's: a rejected part has at least one region.
@@ -77,7 +82,7 @@ def defect_regions(anomaly_map: NDArray[np.float32], threshold: float, frame: tu
     for left, top, width, height, area in stats[1:count].tolist():
         x, right = _scaled(left, left + width, anomaly_map.shape[1], frame[1])
         y, bottom = _scaled(top, top + height, anomaly_map.shape[0], frame[0])
-        regions.append(Region(x, y, right - x, bottom - y, area * cell))
+        regions.append(Region(x + origin[0], y + origin[1], right - x, bottom - y, area * cell))
     return tuple(sorted(regions, key=lambda region: -region.area))
 
 

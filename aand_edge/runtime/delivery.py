@@ -1,0 +1,121 @@
+"""Each sink in a thread of its own behind a bounded queue: a slow or broken one never holds the engine up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+
+from aand_edge.runtime.events import Event, Inspected, Noticed, now
+from aand_edge.runtime.sinks.base import Sink
+
+LOG = logging.getLogger("aand_edge.runtime")
+
+WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
+PATIENCE_S = 5.0  # how long files wait for a sink that is behind
+LEAVING_S = 1.0  # how long a sink may take to write out what it holds
+
+NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
+NO_MAP = np.zeros((0, 0), np.float32)
+
+
+class Outlet(AbstractContextManager["Outlet"]):
+    """A sink, its queue and its thread.
+
+    pictures   whether the sink looks at pictures and maps; where not, they are not kept for it
+    wait       whether events wait for room (files) or are left out and counted (a line that does not stop)
+    lost       events that the sink never saw, since its queue was full
+    failures   events that it raised at
+    """
+
+    def __init__(self, sink: Sink, pictures: bool, wait: bool, tell: Callable[[Noticed], None]) -> None:
+        self.name = sink.name
+        self.lost = self.failures = 0
+        self._sink, self._pictures, self._wait, self._tell = sink, pictures, wait, tell
+        self._room = WITH_PICTURES if pictures else WITHOUT_PICTURES
+        self._queue: deque[Event] = deque()
+        self._changed = threading.Condition()
+        self._leaving = self._failing = False
+        self._thread = threading.Thread(target=self._work, name=f"aand-sink-{sink.name}", daemon=True)
+
+    def __enter__(self) -> Outlet:
+        self._sink.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._leaving = True
+            self._changed.notify_all()
+        self._thread.join(LEAVING_S)
+        if self._thread.is_alive():
+            LOG.error("the sink %s did not end within %g s: %d events were left", self.name, LEAVING_S, self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Events in the queue."""
+        return len(self._queue)
+
+    def put(self, event: Event) -> None:
+        """Queue an event for the sink."""
+        if not self._pictures and isinstance(event, Inspected):
+            event = replace(event, frame=replace(event.frame, picture=NO_PICTURE), anomaly_map=NO_MAP)
+        with self._changed:
+            if self._wait and len(self._queue) >= self._room:
+                self._changed.wait_for(lambda: len(self._queue) < self._room, PATIENCE_S)
+            if len(self._queue) < self._room:
+                self._queue.append(event)
+                self._changed.notify_all()
+                return
+            self.lost += 1
+            first = self.lost == 1
+        if first:
+            self._notice("warning", f"The sink {self.name} is behind: events are left out")
+
+    def _work(self) -> None:
+        try:
+            while (event := self._next()) is not None:
+                self._append(event)
+        finally:
+            self._close()
+
+    def _next(self) -> Event | None:
+        """The next event; None where the loop ends and all was written."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._leaving)
+            event = self._queue.popleft() if self._queue else None
+            self._changed.notify_all()
+            return event
+
+    def _append(self, event: Event) -> None:
+        try:
+            self._sink.append(event)
+        except Exception as error:  # whatever a sink raises, inspection goes on
+            self.failures += 1
+            if not self._failing:
+                self._failing = True
+                LOG.error("the sink %s failed", self.name, exc_info=True)
+                self._notice("error", f"The sink {self.name} failed: {error}")
+            return
+        if self._failing:
+            self._failing = False
+            self._notice("info", f"The sink {self.name} works again; it failed {self.failures} times")
+
+    def _close(self) -> None:
+        try:
+            self._sink.__exit__(None, None, None)
+        except Exception:
+            LOG.error("the sink %s could not be closed", self.name, exc_info=True)
+
+    def _notice(self, level: Literal["info", "warning", "error"], text: str) -> None:
+        if not self._leaving:
+            self._tell(Noticed(level, text, now()))

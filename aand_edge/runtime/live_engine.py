@@ -1,0 +1,130 @@
+"""The engine that judges: opened afresh once when it fails, and changed for a new build between two frames."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from aand_edge.artifacts import EngineManifest
+from aand_edge.engines.base import Frames, Outputs, Runner
+from aand_edge.engines.load import load_engine
+from aand_edge.errors import AandEdgeError
+
+LOG = logging.getLogger("aand_edge.runtime")
+
+
+class EngineFailedError(AandEdgeError):
+    """The engine failed, and failed again after it was opened afresh."""
+
+
+class LiveEngine:
+    """A context manager over the engine of a manifest. `infer` and `swap` belong to one thread.
+
+    restarts   how often it was opened afresh after an error
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises what `load_engine` raises."""
+        self.path = path
+        self.restarts = 0
+        self.manifest, self._runner = load_engine(path)
+        self._next: tuple[EngineManifest, Runner] | Exception | None = None
+        self._loading: threading.Thread | None = None
+
+    def warm_up(self) -> None:
+        """Answer once, so that the first part does not wait for what an engine does at its first frame."""
+        _try_out(self.manifest, self._runner)
+
+    def infer(self, frames: Frames) -> Outputs:
+        """As `Runner.infer`; where that fails, once more on a fresh context.
+
+        Raises EngineFailedError where it fails again.
+        """
+        try:
+            return self._runner.infer(frames)
+        except Exception as error:
+            LOG.error("the engine failed and is opened afresh: %s", error)
+            first = error
+        try:
+            self._reopen()
+            return self._runner.infer(frames)
+        except Exception as error:
+            raise EngineFailedError(
+                f"The engine failed, and again after it was opened afresh: {error}",
+                f"The first time it was: {first}. Run `aand-edge doctor`.",
+            ) from error
+
+    def load_next(self) -> None:
+        """Begin to load what lies under the manifest's name now; `swap` takes it when it is ready."""
+        if self._loading is None:
+            self._loading = threading.Thread(target=self._load_next, name="aand-engine-next", daemon=True)
+            self._loading.start()
+
+    def swap(self) -> EngineManifest | Exception | None:
+        """Change to the engine that was loaded, if there is one; returns its manifest, or why there is none.
+
+        An engine that needs another frame size is not taken: cameras and regions are set for the old one.
+        """
+        if self._next is None:
+            return None
+        found, self._next, self._loading = self._next, None, None
+        if isinstance(found, Exception):
+            return found
+        manifest, runner = found
+        self._runner, old = runner, self._runner
+        self.manifest = manifest
+        with suppress(AandEdgeError):
+            old.close()
+        return manifest
+
+    def close(self) -> None:
+        """Free the engine, and one that was being loaded."""
+        if self._loading is not None:
+            self._loading.join()
+            if isinstance(self._next, tuple):
+                self._next[1].close()
+        self._runner.close()
+
+    def __enter__(self) -> LiveEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reopen(self) -> None:
+        with suppress(Exception):  # a lost context may refuse to be closed
+            self._runner.close()
+        self.restarts += 1
+        self.manifest, self._runner = load_engine(self.path)
+
+    def _load_next(self) -> None:
+        """In a thread of its own: loading takes seconds, and the old engine goes on judging."""
+        try:
+            manifest, runner = load_engine(self.path)
+        except Exception as error:
+            self._next = error
+            return
+        try:
+            if manifest.frame != self.manifest.frame or manifest.roi != self.manifest.roi:
+                raise AandEdgeError("The new engine looks at another frame or region", "Start the loop again.")
+            _try_out(manifest, runner)
+        except Exception as error:
+            runner.close()
+            self._next = error
+            return
+        self._next = manifest, runner
+
+
+def _try_out(manifest: EngineManifest, runner: Runner) -> None:
+    """Raises AandEdgeError where the engine does not answer a black frame with numbers."""
+    height, width = manifest.frame
+    outputs = runner.infer(np.zeros((manifest.batch, height, width, 3), np.uint8))
+    if not (np.isfinite(outputs.score).all() and np.isfinite(outputs.anomaly_map).all()):
+        raise AandEdgeError("The engine answered with numbers that are not finite", "Build it with --precision fp32.")

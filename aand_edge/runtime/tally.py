@@ -1,0 +1,81 @@
+"""What became of the frames: the loop's own count, which every sink's record can be checked against."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aand_edge.runtime.events import Dropped, Event, Failed, Inspected, Pulsed, SourceChanged, SourceState
+
+REMEMBERED = 10_000  # latencies: the last frames', so that memory does not grow
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass
+class Tally:
+    """Frames by their fate, and how long the judged ones took; bounded, however long the loop runs."""
+
+    judged: int = 0
+    rejected: int = 0
+    failed: int = 0
+    late: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0
+    gate_missed: int = 0
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    _total: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _inferred: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _beside: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def count(self, event: Event) -> None:
+        """Take one event into account."""
+        if isinstance(event, Inspected):
+            self.judged += 1
+            self.rejected += event.rejected
+            self.late += event.late
+            self._total.append(event.timing.total)
+            self._inferred.append(event.timing.inferred)
+            self._beside.append(event.timing.prepared + event.timing.judged)
+        elif isinstance(event, Failed):
+            self.failed += 1
+        elif isinstance(event, Dropped):
+            self.dropped[event.reason] += event.count
+        elif isinstance(event, SourceChanged):
+            self.reconnects += event.state in (SourceState.STALLED, SourceState.LOST)
+        elif isinstance(event, Pulsed):
+            self.gate_missed += event.missed
+
+    @property
+    def seconds(self) -> float:
+        """How long the loop has run."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.started
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary that `run --json` ends with. `latency_ms` is capture to verdict, `loop_ms` that without
+        waiting and inference."""
+        return {
+            "judged": self.judged,
+            "rejected": self.rejected,
+            "dropped": sum(self.dropped.values()),
+            "dropped_by_reason": dict(self.dropped),
+            "failed": self.failed,
+            "late": self.late,
+            "reconnects": self.reconnects,
+            "gate_missed": self.gate_missed,
+            "seconds": self.seconds,
+            "fps": self.judged / self.seconds if self.seconds else 0.0,
+            "latency_ms": _percentiles(self._total),
+            "inference_ms": _percentiles(self._inferred),
+            "loop_ms": _percentiles(self._beside),
+        }
+
+
+def _percentiles(values: deque[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {f"p{p}": float(np.percentile(values, p, method="inverted_cdf")) for p in PERCENTILES}

@@ -60,6 +60,14 @@ class Inspected:
     rejected: bool
     late: bool = False
 
+    @property
+    def camera(self) -> str:
+        return self.frame.camera
+
+    @property
+    def number(self) -> int:
+        return self.frame.number
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values, without the picture and the map."""
         frame = self.frame

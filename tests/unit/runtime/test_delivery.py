@@ -1,0 +1,111 @@
+"""A sink that is slow, broken or hangs never holds the loop up, and what it missed is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+import pytest
+
+from aand_edge.runtime.delivery import WITH_PICTURES, Outlet
+from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Timing
+from aand_edge.runtime.verdict import Verdict
+from tests.frames import TIME, frame
+from tests.graphs import tiny_frames
+
+
+class Listener:
+    """A sink that does what a test says at each event."""
+
+    name = "listener"
+
+    def __init__(self, act: Callable[[Event], object] = lambda event: None) -> None:
+        self.seen: list[Event] = []
+        self.closed = False
+        self._act = act
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closed = True
+
+    def append(self, event: Event) -> None:
+        self._act(event)
+        self.seen.append(event)
+
+
+def dropped(number: int) -> Dropped:
+    return Dropped("a", number, 1, "newest", TIME)
+
+
+def inspected(number: int) -> Inspected:
+    anomaly_map = tiny_frames(1)[0, :, :, 0].astype("float32")
+    return Inspected(frame(number), Verdict(1.0, 2.0, False, ()), anomaly_map, Timing(1, 1, 1, 1, 4), False)
+
+
+def test_everything_that_was_put_is_written_before_the_sink_closes() -> None:
+    sink, told = Listener(), list[Noticed]()
+    with Outlet(sink, pictures=True, wait=True, tell=told.append) as outlet:
+        for number in range(100):
+            outlet.put(dropped(number))
+    assert sink.seen == [dropped(number) for number in range(100)]
+    assert sink.closed
+    assert (outlet.lost, outlet.failures, told) == (0, 0, [])
+
+
+def test_a_failing_sink_is_told_once_and_again_when_it_works() -> None:
+    def act(event: Event) -> None:
+        if isinstance(event, Dropped) and event.number < 3:
+            raise OSError("the disk is full")
+
+    told, done = list[Noticed](), threading.Event()
+    sink = Listener(lambda event: done.set() if event == dropped(5) else act(event))
+    with Outlet(sink, pictures=True, wait=True, tell=told.append) as outlet:
+        for number in range(6):
+            outlet.put(dropped(number))
+        assert done.wait(5)
+    assert outlet.failures == 3
+    assert [each.text for each in told] == [
+        "The sink listener failed: the disk is full",
+        "The sink listener works again; it failed 3 times",
+    ]
+
+
+def test_a_line_that_does_not_stop_leaves_out_what_a_slow_sink_cannot_take() -> None:
+    go, told = threading.Event(), list[Noticed]()
+    sink = Listener(lambda event: go.wait(10))
+    with Outlet(sink, pictures=True, wait=False, tell=told.append) as outlet:
+        for number in range(WITH_PICTURES + 10):
+            outlet.put(dropped(number))
+        assert outlet.waiting <= WITH_PICTURES
+        go.set()
+    assert len(sink.seen) + outlet.lost == WITH_PICTURES + 10
+    assert outlet.lost >= 9
+    assert [each.text for each in told] == ["The sink listener is behind: events are left out"]
+
+
+def test_a_sink_that_hangs_does_not_keep_the_loop_from_ending(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.LEAVING_S", 0.05)
+    go = threading.Event()
+    sink = Listener(lambda event: go.wait(10))
+    with Outlet(sink, pictures=True, wait=False, tell=lambda notice: None) as outlet:
+        outlet.put(dropped(0))
+    assert "did not end within" in caplog.text
+    go.set()
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_pictures_are_kept_only_for_who_looks_at_them(pictures: bool) -> None:
+    sink = Listener()
+    with Outlet(sink, pictures=pictures, wait=True, tell=lambda notice: None) as outlet:
+        outlet.put(inspected(1))
+    (seen,) = sink.seen
+    assert isinstance(seen, Inspected)
+    assert (seen.frame.picture.size > 0, seen.anomaly_map.size > 0) == (pictures, pictures)
+    assert seen.to_dict() == inspected(1).to_dict()

@@ -1,0 +1,275 @@
+"""Every frame is accounted for; a broken engine is opened afresh once; the gate is never left to chance."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aand_edge.engines.base import Frames, Outputs, Runner
+from aand_edge.engines.build import build_engine
+from aand_edge.errors import AandEdgeError
+from aand_edge.runtime.delivery import Outlet
+from aand_edge.runtime.events import Event, Failed, Inspected, SourceChanged, SourceState, now
+from aand_edge.runtime.frame import Frame
+from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
+from aand_edge.runtime.loop import Loop, LoopSettings, prepare
+from aand_edge.runtime.mailbox import Item, Mailbox, Policy
+from tests.frames import frame
+from tests.graphs import SIZE, tiny_request
+from tests.unit.runtime.test_delivery import Listener
+
+
+class Fed:
+    """A camera that a test feeds: puts its items from a thread of its own, then ends."""
+
+    def __init__(self, mailbox: Mailbox, items: list[Item], name: str = "a", ends: bool = True) -> None:
+        self._mailbox, self._items, self._name, self._ends = mailbox, items, name, ends
+        self._thread = threading.Thread(target=self._work)
+
+    def _work(self) -> None:
+        for item in self._items:
+            self._mailbox.put(replace(item, captured=time.monotonic()) if isinstance(item, Frame) else item)
+        if self._ends:
+            self._mailbox.put(SourceChanged(self._name, SourceState.ENDED, "the end", now()))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._thread.join(5)
+
+
+class Gate:
+    def __init__(self) -> None:
+        self.rejected: list[int] = []
+        self.safe = False
+
+    def reject(self, camera: str, number: int, captured: float) -> None:
+        assert captured <= time.monotonic()
+        self.rejected.append(number)
+
+    def fail_safe(self) -> None:
+        self.safe = True
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    return build_engine(tiny_request(tmp_path))[0]
+
+
+def run(
+    path: Path,
+    items: list[Item],
+    settings: LoopSettings | None = None,
+    gate: Gate | None = None,
+    look_around: Callable[[LoopSettings], LoopSettings] = lambda settings: settings,
+) -> tuple[Loop, list[Event]]:
+    """One camera through the loop; what its sink saw."""
+    mailbox, sink = Mailbox({"a": Policy.LOSSLESS}), Listener()
+    with LiveEngine(path) as engine, Outlet(sink, True, True, lambda notice: None) as outlet:
+        loop = Loop(
+            engine, mailbox, [Fed(mailbox, items)], [outlet], settings or LoopSettings(), gate, look_around=look_around
+        )
+        loop.run()
+    return loop, sink.seen
+
+
+def test_each_frame_is_judged_in_order_or_fails_with_a_reason(engine: Path) -> None:
+    items: list[Item] = [frame(0), Failed("a", 1, "torn", now()), frame(2), frame(3)]
+    loop, seen = run(engine, items)
+    fates = [(type(each).__name__, each.number) for each in seen if isinstance(each, (Inspected, Failed))]
+    assert fates == [("Inspected", 0), ("Failed", 1), ("Inspected", 2), ("Inspected", 3)]
+    summary = loop.tally.to_dict()
+    assert (summary["judged"], summary["failed"], summary["dropped"]) == (3, 1, 0)
+    assert summary["latency_ms"]["p50"] >= summary["inference_ms"]["p50"] > 0
+
+
+def test_verdicts_are_the_engines_by_its_own_threshold(engine: Path) -> None:
+    _, seen = run(engine, [frame(number) for number in range(8)])
+    with LiveEngine(engine) as live:
+        for event in seen:
+            if isinstance(event, Inspected):
+                raw = live.infer(prepare([event.frame], live.manifest))
+                assert event.verdict.score == float(raw.score[0])
+                assert event.verdict.threshold == live.manifest.threshold.value
+                stages = event.timing
+                parts = stages.waited + stages.prepared + stages.inferred + stages.judged
+                assert parts == pytest.approx(stages.total, abs=1e-6)
+
+
+@pytest.mark.parametrize(("fail_safe", "told"), [("reject", [0, 1]), ("pass", [])])
+def test_a_frame_that_failed_goes_the_stated_way(engine: Path, fail_safe: str, told: list[int]) -> None:
+    gate = Gate()
+    settings = LoopSettings(threshold=1e9, fail_safe="reject" if fail_safe == "reject" else "pass")
+    items: list[Item] = [Failed("a", 0, "torn", now()), Failed("a", 1, "torn", now(), captured=0.0), frame(2)]
+    _, seen = run(engine, items, settings, gate)
+    assert gate.rejected == told
+    assert [each.rejected for each in seen if isinstance(each, Failed)] == [fail_safe == "reject"] * 2
+
+
+@pytest.mark.parametrize(("fail_safe", "rejected"), [("reject", True), ("pass", False)])
+def test_a_late_verdict_is_counted_and_goes_the_stated_way(engine: Path, fail_safe: str, rejected: bool) -> None:
+    settings = LoopSettings(None, 1e-9, "reject" if fail_safe == "reject" else "pass")
+    gate = Gate()
+    loop, seen = run(engine, [frame(0)], settings, gate)
+    assert loop.tally.late == 1
+    assert [(each.late, each.rejected) for each in seen if isinstance(each, Inspected)] == [(True, rejected)]
+    assert gate.rejected == ([0] if rejected else [])
+
+
+def test_a_threshold_changes_between_two_frames(engine: Path) -> None:
+    def look(settings: LoopSettings) -> LoopSettings:
+        return replace(settings, threshold=-1.0 if settings.threshold is None else 1e9)
+
+    loop, seen = run(engine, [frame(number) for number in range(30)], look_around=look)
+    assert {each.verdict.threshold for each in seen if isinstance(each, Inspected)} <= {-1.0, 1e9}
+    assert loop.tally.judged == 30
+
+
+class Breaking:
+    """A runner that fails at some of its calls."""
+
+    def __init__(self, runner: Runner, fails: list[bool]) -> None:
+        self._runner, self._fails = runner, fails
+
+    def infer(self, frames: Frames) -> Outputs:
+        if self._fails and self._fails.pop(0):
+            raise RuntimeError("CUDA error 700: an illegal memory access")
+        return self._runner.infer(frames)
+
+    def close(self) -> None:
+        self._runner.close()
+
+    def __enter__(self) -> Breaking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, *fails: list[bool]) -> None:
+    """Each time an engine is loaded, its runner fails by the next list."""
+    from aand_edge.runtime import live_engine
+
+    load, plans = live_engine.load_engine, list(fails)
+
+    def broken(path: Path) -> tuple[object, Breaking]:
+        manifest, runner = load(path)
+        return manifest, Breaking(runner, plans.pop(0) if plans else [])
+
+    monkeypatch.setattr(live_engine, "load_engine", broken)
+
+
+def test_an_engine_that_fails_once_is_opened_afresh_and_loses_no_frame(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking(monkeypatch, [False, True])
+    loop, seen = run(engine, [frame(number) for number in range(5)])
+    assert [each.frame.number for each in seen if isinstance(each, Inspected)] == list(range(5))
+    assert loop.tally.judged == 5
+
+
+def test_an_engine_that_fails_twice_stops_the_loop_with_the_gate_safe(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking(monkeypatch, [True], [True])
+    gate = Gate()
+    with pytest.raises(EngineFailedError, match="illegal memory access") as raised:
+        run(engine, [frame(0)], gate=gate)
+    assert gate.safe
+    assert raised.value.exit_code == 1
+
+
+def test_an_answer_that_is_no_number_fails_its_frame_alone(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = LiveEngine.infer
+
+    def sometimes(self: LiveEngine, frames: Frames) -> Outputs:
+        outputs = original(self, frames)
+        bad = bool((frames[0] == frame(1).picture).all())
+        return Outputs(outputs.anomaly_map * (np.nan if bad else 1), outputs.score)
+
+    monkeypatch.setattr(LiveEngine, "infer", sometimes)
+    loop, seen = run(engine, [frame(0), frame(1), frame(2)])
+    assert (loop.tally.judged, loop.tally.failed) == (2, 1)
+    assert "not finite" in next(each.reason for each in seen if isinstance(each, Failed))
+
+
+def test_stop_judges_what_waits_and_ends(engine: Path) -> None:
+    mailbox, sink = Mailbox({"a": Policy.LOSSLESS}), Listener()
+    with LiveEngine(engine) as live, Outlet(sink, True, True, lambda notice: None) as outlet:
+        camera = Fed(mailbox, [frame(number) for number in range(3)], ends=False)
+        loop = Loop(live, mailbox, [camera], [outlet], LoopSettings())
+        camera._work()
+        loop.stop()
+        start = time.monotonic()
+        loop.run()
+        assert time.monotonic() - start < 2
+    assert [each.frame.number for each in sink.seen if isinstance(each, Inspected)][:3] == [0, 1, 2]
+
+
+def test_a_region_is_told_in_the_cameras_pixels(engine: Path) -> None:
+    cropped = replace(frame(0), origin=(100, 50))
+    _, seen = run(engine, [cropped, frame(0)], LoopSettings(threshold=0.2))
+    shifted, plain = (each.verdict.regions for each in seen if isinstance(each, Inspected))
+    assert plain
+    assert [(r.x, r.y) for r in shifted] == [(r.x + 100, r.y + 50) for r in plain]
+
+
+def test_a_frame_of_another_size_fails_where_the_engine_looks_at_a_region(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aand_edge.runtime import live_engine
+
+    load = live_engine.load_engine
+
+    def regional(path: Path) -> tuple[object, object]:
+        manifest, runner = load(path)
+        return manifest.model_copy(update={"roi": (0, 0, SIZE, SIZE)}), runner
+
+    monkeypatch.setattr(live_engine, "load_engine", regional)
+    loop, seen = run(engine, [frame(0), frame(1, side=64)])
+    assert (loop.tally.judged, loop.tally.failed) == (1, 1)
+    reason = next(each.reason for each in seen if isinstance(each, Failed))
+    assert "1.png is 64x64, and the engine looks at a region of 32x32" in reason
+
+
+def test_a_new_build_is_swapped_in_and_a_broken_one_is_not(tmp_path: Path, engine: Path) -> None:
+    with LiveEngine(engine) as live:
+        before = live.manifest
+        (engine.parent / before.engine).write_bytes(b"torn")
+        live.load_next()
+        outcome = wait_for(live.swap)
+        assert isinstance(outcome, AandEdgeError)
+        assert live.manifest is before
+        build_engine(tiny_request(tmp_path))
+        live.load_next()
+        outcome = wait_for(live.swap)
+        assert outcome is live.manifest
+        assert outcome is not before
+
+
+def wait_for(poll: Callable[[], object]) -> object:
+    end = time.monotonic() + 10
+    while (found := poll()) is None:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return found
+
+
+def test_a_frame_becomes_what_the_engine_takes(engine: Path) -> None:
+    with LiveEngine(engine) as live:
+        manifest = live.manifest
+    same = frame(1)
+    assert np.shares_memory(prepare([same], manifest), same.picture)
+    rgb = manifest.model_copy(update={"colour": "RGB", "batch": 3})
+    batch = prepare([same, frame(2)], rgb)
+    assert batch.shape == (3, SIZE, SIZE, 3)
+    assert (batch[0] == same.picture[:, :, ::-1]).all()
+    assert (batch[2] == batch[1]).all()
+    assert prepare([frame(1, side=64)], manifest).shape == (1, SIZE, SIZE, 3)

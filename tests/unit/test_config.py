@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from aand_edge import config
-from aand_edge.config import FILE, Settings, TrainSettings, Workspace, write_template
+from aand_edge.config import (
+    FILE,
+    CameraSettings,
+    GateSettings,
+    MqttSettings,
+    PageSettings,
+    Settings,
+    TrainSettings,
+    Workspace,
+    write_template,
+)
 from aand_edge.errors import UsageError
 
-EXAMPLES = {"quantise", "opt_level", "workspace_mb"}  # of [build]: what the template shows is one value of many
+# What the template shows of these is one value of many, not the default.
+EXAMPLES = {"quantise", "opt_level", "workspace_mb"}
+OF_CAMERA = {"source", "name", "size", "rate", "exposure", "roi"}
 
 
 def test_the_names_are_those_that_there_are() -> None:
@@ -52,8 +65,8 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     path = write_template(tmp_path, preset=preset)
     assert Workspace.open(tmp_path).settings == Settings(train=TrainSettings.model_validate({"preset": preset}))
     text = path.read_text(encoding="utf-8")
-    uncommented = "\n".join(line.removeprefix("# ") if " = " in line else line for line in text.splitlines()[1:])
-    path.write_text(uncommented, encoding="utf-8")
+    commented = re.compile(r"^# (?=\[|[a-z_]+ = )", re.MULTILINE)
+    path.write_text(commented.sub("", text), encoding="utf-8")
     stated = Workspace.open(tmp_path).settings
     assert stated.model.size == 256
     said = stated.train.model_dump()
@@ -64,6 +77,13 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert stated.build.model_dump(exclude=EXAMPLES) == Settings().build.model_dump(exclude=EXAMPLES)
     assert stated.calibrate == Settings().calibrate
     assert stated.threshold == Settings().threshold
+    (camera,) = stated.run.cameras
+    assert camera.model_dump(exclude=OF_CAMERA) == CameraSettings(source="").model_dump(exclude=OF_CAMERA)
+    gate, mqtt, page = stated.run.gate, stated.run.mqtt, stated.run.page
+    assert gate == GateSettings(output="simulated:gate.log", distance_mm=400, speed_mm_s=250)
+    assert mqtt == MqttSettings(host="broker")
+    assert page == PageSettings()
+    assert stated.run.rejects == Settings().run.rejects
 
 
 def test_what_init_is_given_stands_in_the_file(tmp_path: Path) -> None:

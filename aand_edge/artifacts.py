@@ -244,6 +244,8 @@ class EngineFacts(Record):
     device: dict[str, str]  # what must be the same where the engine runs
     options: dict[str, Any]
     calibration: str | None = None  # key of the calibration table
+    quantised: tuple[str, ...] = ()  # regions of an int8 engine
+    weight_bits: int | None = None  # of its weights
     budget: dict[str, Any] | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)
     built: str  # ISO 8601, UTC
 

@@ -95,7 +95,7 @@ class BuildSettings(Section):
     """[build]"""
 
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    quantise: tuple[str, ...] | None = None
+    quantise: tuple[str, ...] | None = Field(None, min_length=1)
     backend: str = "auto"
     threads: int = Field(0, ge=0)
     opt_level: int | None = Field(None, ge=0, le=5)

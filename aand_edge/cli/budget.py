@@ -70,13 +70,15 @@ def budget_table(report: BudgetReport) -> Table:
         table.add_column(heading, justify="left" if heading == "quantised" else "right")
     table.add_row("nothing (fp32)", *_cells(report.reference, report.reference))
     for each in report.alone:
-        table.add_row(f"{each.regions[0]} alone", *_cells(each, report.reference))
+        style = "bold" if each == report.chosen else None
+        table.add_row(f"{each.regions[0]} alone", *_cells(each, report.reference), style=style)
     table.add_section()
     everything = report.mixtures[0].regions
     for each in report.mixtures:
         left_out = [region for region in everything if region not in each.regions]
         name = "all of these" + (f" but {', '.join(left_out)}" if left_out else "")
         table.add_row(name, *_cells(each, report.reference), style="bold" if each == report.chosen else None)
+    table.caption = report.note or None
     return table
 
 

@@ -25,7 +25,7 @@ from aand_edge.artifacts import (
     sha256_file,
 )
 from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner
-from aand_edge.engines.load import check_engine
+from aand_edge.engines.load import check_engine, check_weight_bits
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
@@ -72,6 +72,9 @@ def build_engine(
         )
     holdout = read_holdout(request.holdout, facts)
     backend = find_backend(request.backend)
+    if facts.precision == "int8":
+        again = f"aand-edge export {facts.name} --precision int8 --weight-bits {backend.int8_weight_bits()}"
+        check_weight_bits(request.graph, facts.weight_bits, backend, f"Write the graph again: `{again}`.")
     name = f"{stem_of(request.graph)}.{backend.name}.{facts.precision}"
     manifest_path = request.folder / f"{name}.json"
     if request.reuse and (existing := _reusable(request, backend, manifest_path)):
@@ -218,6 +221,7 @@ def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> E
     same = (
         manifest.graph_sha256 == sha256_file(request.graph)
         and all(manifest.options[name] == asked[name] for name in manifest.options.keys() & asked.keys())
+        and tuple(manifest.device.get("targets", "").split()) == request.options.targets
         and manifest.threshold.asked_false_rejects == request.false_rejects
     )
     return manifest if same else None
@@ -245,6 +249,8 @@ def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: Bu
         device=dict(built.device),
         options=dict(built.options),
         calibration=facts.calibration or None,
+        quantised=facts.quantised,
+        weight_bits=facts.weight_bits if facts.precision == "int8" else None,
         budget=request.budget,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

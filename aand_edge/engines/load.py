@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from aand_edge.artifacts import EngineFacts, EngineManifest, sha256_file
 from aand_edge.engines.base import Backend, Runner
@@ -78,9 +80,21 @@ def check_engine(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
         raise ArtefactMismatchError(
             f"{engine} was built with {backend.name} {manifest.backend_version}, here is {backend.version()}", rebuild
         )
+    if manifest.weight_bits is not None:
+        check_weight_bits(engine, manifest.weight_bits, backend, rebuild)
     for each in backend.differences(manifest.device):
         raise ArtefactMismatchError(
             f"{engine} was built for {each.fact} '{each.built}', this machine has '{each.here}'", rebuild
+        )
+
+
+def check_weight_bits(what: Path, bits: int, backend: Backend, hint: str) -> None:
+    """Raises ArtefactMismatchError where int8 weights are wider than this machine can add up without saturating."""
+    allowed = backend.int8_weight_bits()
+    if bits > allowed:
+        raise ArtefactMismatchError(
+            f"{what} has int8 weights of {bits} bits, this CPU adds up products of {allowed} at most",
+            hint,
         )
 
 
@@ -92,10 +106,21 @@ def rebuild_hint(manifest: EngineFacts) -> str:
         f"aand-edge build {manifest.model} --precision {manifest.precision} --backend {manifest.backend}",
         f"--frame {width}x{height}" if framed else "",
         f"--roi {','.join(map(str, manifest.roi))}" if manifest.roi else "",
-        f"--threads {manifest.options['threads']}" if manifest.options.get("threads") else "",
+        f"--quantise {','.join(manifest.quantised)}" if manifest.quantised else "",
+        *_options(manifest.options),
         f"--target {','.join(manifest.device['targets'].split())}" if "targets" in manifest.device else "",
     ]
     return f"Build it here: `{' '.join(filter(None, parts))}`."
+
+
+def _options(built: Mapping[str, Any]) -> list[str]:
+    """The options of `build` that are not left at their default."""
+    return [
+        f"--threads {built['threads']}" if built.get("threads") else "",
+        f"--opt-level {built['opt_level']}" if built.get("opt_level") is not None else "",
+        f"--workspace-mb {built['workspace_mb']}" if built.get("workspace_mb") else "",
+        "--zero-copy" if built.get("zero_copy") else "",
+    ]
 
 
 def open_runner(path: Path) -> Runner:

@@ -40,6 +40,17 @@ def test_the_costliest_regions_are_given_back_first(max_drop: float, chosen: tup
     assert [each.regions for each in report.alone] == [(region,) for region in ORDER]
 
 
+def test_the_fastest_is_chosen_and_said_where_it_gains_nothing() -> None:
+    def slow(regions: tuple[str, ...]) -> Measured:
+        return measure(regions).model_copy(update={"latency_ms": 90.0 if regions == ("teacher2",) else 120.0})
+
+    report = search(slow, REFERENCE, ORDER, Budget(2.0), "pictures")
+    assert report.chosen is not None
+    assert (report.chosen.regions, report.note) == (("teacher2",), "")
+    slower = search(slow, REFERENCE.model_copy(update={"latency_ms": 80}), ORDER, Budget(2.0), "pictures")
+    assert "takes 90.0 ms, fp32 80.0 ms: here quantising gains no time" in slower.note
+
+
 def test_flipped_verdicts_count_too() -> None:
     report = search(measure, REFERENCE, ORDER, Budget(2.0, max_flips=0.02), "pictures")
     assert report.chosen is not None
@@ -75,8 +86,7 @@ def test_ties_are_broken_by_how_far_the_map_moved() -> None:
         return measure(regions).model_copy(update={"image_auroc": 0.95 - drop / 100, "map_error": COSTS[most]})
 
     report = search(saturated, REFERENCE, ORDER, Budget(0.1), "pictures")
-    assert report.chosen is not None
-    assert report.chosen.regions == ("bottleneck", "student1")
+    assert report.mixtures[-1].regions == ("bottleneck", "student1")
 
 
 def test_progress_ends_with_everything_done() -> None:

@@ -67,6 +67,9 @@ def test_a_manifest_that_does_not_fit_names_both_sides(tmp_path: Path, values: d
 def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) -> None:
     _, manifest = build_engine(tiny_request(tmp_path))
     other = {"frame": (720, 1280), "roi": (280, 0, 720, 720), "options": {"threads": 2, "precision": "fp32"}}
+    gpu = {"opt_level": 0, "workspace_mb": 64, "zero_copy": True}
+    quantised = manifest.model_copy(update={"quantised": ("teacher2", "bottleneck"), "options": gpu})
+    assert "--quantise teacher2,bottleneck --opt-level 0 --workspace-mb 64 --zero-copy`" in rebuild_hint(quantised)
     assert "--backend onnxruntime`" in rebuild_hint(manifest)
     assert "--frame 1280x720 --roi 280,0,720,720 --threads 2`" in rebuild_hint(manifest.model_copy(update=other))
 

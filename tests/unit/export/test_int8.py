@@ -6,6 +6,7 @@ import os
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize
 from aand_edge.engines.base import BuildOptions
-from aand_edge.engines.build import score_frames
+from aand_edge.engines.build import BuildRequest, build_engine, score_frames
+from aand_edge.engines.load import load_engine
+from aand_edge.engines.openvino import executed_precisions, int8_convolutions
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
@@ -414,3 +417,39 @@ def test_the_threshold_of_another_precision_misjudges(export: Export, tmp_path: 
         assert thresholds["fp32"].rejects(scores["int8"]).sum() > 3
     else:
         assert thresholds["int8"].rejects(scores["fp32"]).sum() > 3
+
+
+# What an engine really runs in
+
+
+def test_openvino_counts_convolutions_and_not_the_frames_bytes(export: Export, int8: Path, tmp_path: Path) -> None:
+    import openvino
+
+    core = openvino.Core()
+    plain = core.compile_model(core.read_model(export(precision="fp16").graph), "CPU")
+    assert "u8" in executed_precisions(plain), "the frame is bytes in any graph"
+    assert int8_convolutions(plain) == 0
+    assert int8_convolutions(core.compile_model(core.read_model(int8), "CPU")) > 10
+
+
+def test_an_int8_engine_whose_convolutions_are_not_is_refused(export: Export, tmp_path: Path) -> None:
+    with pytest.raises(ArtefactMismatchError, match="would run no convolution of .* in it"):
+        find_backend("openvino").build(export(precision="fp16").graph, BuildOptions("int8"))
+
+
+def test_weights_too_wide_for_this_cpu_are_neither_built_nor_loaded(
+    export: Export, int8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = type(find_backend("openvino"))
+    monkeypatch.setattr(backend, "int8_weight_bits", lambda self: 8)
+    request = BuildRequest(
+        int8, export(precision="fp16").holdout, tmp_path / "engines", BuildOptions("int8"), "openvino"
+    )
+    request = replace(request, budget={"measured": "elsewhere"})  # 8 bits saturate here: their scores are far off
+    path, manifest = build_engine(request)
+    assert (manifest.weight_bits, manifest.quantised) == (8, BY_DEFAULT)
+    monkeypatch.setattr(backend, "int8_weight_bits", lambda self: 7)
+    with pytest.raises(ArtefactMismatchError, match=r"8 bits, this CPU adds up products of 7 at most\. Build it here"):
+        load_engine(path)
+    with pytest.raises(ArtefactMismatchError, match="export .* --precision int8 --weight-bits 7"):
+        build_engine(request)

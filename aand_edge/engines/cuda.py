@@ -198,8 +198,10 @@ class CudaPython:
             enqueue()
         finally:
             graph = self._call("cudaStreamEndCapture", stream)
-        executable = self._call("cudaGraphInstantiate", graph, 0)
-        self._call("cudaGraphDestroy", graph)
+        try:
+            executable = self._call("cudaGraphInstantiate", graph, 0)
+        finally:
+            self._call("cudaGraphDestroy", graph)
         return CapturedGraph(
             lambda: self._call("cudaGraphLaunch", executable, stream),
             lambda: self._call("cudaGraphExecDestroy", executable),
@@ -239,9 +241,9 @@ class PyCuda:
             raise explained(name, str(error)) from None
 
     def gpu(self) -> Gpu:
-        free, total = self._driver.mem_get_info()
-        major, minor = self._device.compute_capability()
-        return Gpu(self._device.name(), f"{major}.{minor}", int(free), int(total))
+        free, total = self._call("mem_get_info", self._driver.mem_get_info)
+        major, minor = self._call("compute_capability", self._device.compute_capability)
+        return Gpu(self._call("Device.name", self._device.name), f"{major}.{minor}", int(free), int(total))
 
     def allocate(self, size: int) -> int:
         owner = self._call("mem_alloc", self._driver.mem_alloc, size)
@@ -254,7 +256,8 @@ class PyCuda:
     def pinned(self, shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> HostBuffer:
         flags = self._driver.host_alloc_flags.DEVICEMAP if mapped else 0
         array = self._call("pagelocked_empty", self._driver.pagelocked_empty, shape, kind, "C", flags)
-        return HostBuffer(array, int(array.base.get_device_pointer()) if mapped else 0, array.base)
+        address = int(self._call("get_device_pointer", array.base.get_device_pointer)) if mapped else 0
+        return HostBuffer(array, address, array.base)
 
     def unpin(self, buffer: HostBuffer) -> None:
         self._call("host_free", buffer.owner.free)
@@ -290,8 +293,10 @@ class PyCuda:
         """pycuda lets go of a stream or an event when nothing refers to it any more."""
 
     def close(self) -> None:
-        self._context.pop()
-        self._context.detach()
+        try:
+            self._call("Context.pop", self._context.pop)
+        finally:
+            self._call("Context.detach", self._context.detach)
 
 
 def explained(call: str, words: str) -> AandEdgeError:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from aand_edge.errors import MissingDependencyError, UsageError
+
+CPUINFO = Path("/proc/cpuinfo")
+BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def choose_compute(device: str = "auto") -> Compute:
     Raises UsageError for another name, MissingDependencyError where CUDA is asked for and absent.
     """
     found = find_device(device)
-    pays = _bfloat16_pays() if found.type == "cpu" else torch.cuda.is_bf16_supported(including_emulation=False)
+    pays = has_bfloat16() if found.type == "cpu" else torch.cuda.is_bf16_supported(including_emulation=False)
     return Compute(found, torch.bfloat16 if pays else torch.float32)
 
 
@@ -55,28 +59,35 @@ def find_device(device: str) -> torch.device:
         return torch.device("cpu")
     if not re.fullmatch(r"cuda(:\d+)?", device):
         raise UsageError(f"There is no device '{device}'", "Choose auto, cpu or cuda.")
-    number = int(device.partition(":")[2] or 0)
-    if not torch.cuda.is_available() or number >= torch.cuda.device_count():
+    number, count = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+    if not torch.cuda.is_available() or not count:
         raise MissingDependencyError("No CUDA device is usable here", "Take --device cpu, or check `nvidia-smi`.")
+    if number >= count:
+        there = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        raise MissingDependencyError(f"There is no {device} here, only {there}", "Name one of those with --device.")
     return torch.device(device)
 
 
-def _bfloat16_pays() -> bool:
-    """Whether this CPU convolves clearly faster in bfloat16: true with AMX or AVX512-BF16, false without.
+def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AMX, AVX512-BF16): elsewhere it is slower than float32.
 
-    Measured rather than looked up, since the same instruction runs at very different speeds.
+    Looked up rather than measured: a run that is resumed must find the same answer on a busy machine.
     """
-    convolve = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
-    x = torch.rand(4, 64, 32, 32).contiguous(memory_format=torch.channels_last)
-    seconds = {}
-    with torch.no_grad():
-        for dtype in (torch.float32, torch.bfloat16):
-            layer, batch = convolve.to(dtype), x.to(dtype)
-            layer(batch)
-            runs = []
-            for _ in range(5):
-                start = time.perf_counter()
-                layer(batch)
-                runs.append(time.perf_counter() - start)
-            seconds[dtype] = min(runs)
-    return seconds[torch.bfloat16] * 1.3 < seconds[torch.float32]
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return bool(BFLOAT16 & set(flags))
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Float32 as it is written: without TF32, which GPUs take by default in convolutions and keeps 10 of 23 bits."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    try:
+        products.allow_tf32 = convolutions.allow_tf32 = False
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before

@@ -127,7 +127,7 @@ def _refuse_non_finite(values: dict[str, float], progress: Progress, batch: int)
         raise TrainingError(
             f"The {broken[0]} loss is {values[broken[0]]} in batch {batch + 1} of epoch {progress.epoch + 1} "
             f"({progress.stage})",
-            "Lower --lr; the last good snapshot is kept, and the same command goes on from it.",
+            "Train again with a lower --lr and --fresh.",
         )
 
 

@@ -69,8 +69,17 @@ class AdvancedFeatures:
         self.cache: list[Tensor] | None = None
         self.keep = self.megabytes() <= budget_mb
         if self.keep:
-            parts = [self._half(rows) for rows in in_chunks(len(training), 8)]
-            self.cache = [torch.cat(levels) for levels in zip(*parts, strict=True)]
+            self.cache = self._filled()
+
+    def _filled(self) -> list[Tensor]:
+        """Written in place, chunk by chunk: what is joined afterwards is held twice."""
+        cache: list[Tensor] = []
+        for rows in in_chunks(len(self.training), 8):
+            levels = self._half(rows)
+            cache = cache or [level.new_empty((len(self.training), *level.shape[1:])) for level in levels]
+            for whole, part in zip(cache, levels, strict=True):
+                whole[rows] = part
+        return cache
 
     def megabytes(self) -> float:
         """What the cache of all training pictures takes."""

@@ -24,7 +24,7 @@ from aand_edge.model.backbones import find_backbone
 from aand_edge.model.losses import HARD_PATCHES
 from aand_edge.model.weights import WeightsOrigin, load_teacher
 from aand_edge.training.checkpoint import CARD, Snapshot, discard_snapshot, save_model, save_snapshot
-from aand_edge.training.compute import Compute, choose_compute, find_device
+from aand_edge.training.compute import Compute, choose_compute, find_device, full_float32
 from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
 from aand_edge.training.pictures import (
     TrainingPictures,
@@ -186,7 +186,7 @@ def score(model: Aand, samples: Sequence[Sample], compute: Compute) -> NDArray[n
     """float32 (N,): the model's scores of these pictures, in float32."""
     model.eval()
     pictures = load_pictures(samples, model.size)
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         parts = [model(compute.pictures(pictures[rows]).float())[1].cpu() for rows in in_chunks(len(pictures), 8)]
     return torch.cat(parts).numpy()
 
@@ -208,7 +208,7 @@ def _card(
         hard_patches=options.hard_patches,
         seed=options.seed,
         data={
-            "root": str(category.root),
+            "root": str(category.root.resolve()),
             "layout": category.layout,
             "category": category.name,
             "train": len(run.training),

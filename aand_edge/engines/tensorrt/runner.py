@@ -51,6 +51,8 @@ class TensorRtRunner:
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="aand-edge-cuda")
         self._slots: list[Slot] = []
         self._streams: list[Any] = []
+        self._copying: Any = None
+        self._computing: Any = None
         self._under_way: deque[Future[Slot]] = deque()
         self._submitted = 0
         self._cuda: Cuda | None = None
@@ -64,6 +66,8 @@ class TensorRtRunner:
 
     def infer(self, frames: Frames) -> Outputs:
         """See `base.Runner`. Raises UsageError for other frames, AandEdgeError where the GPU fails."""
+        if self._under_way:  # collect would answer with the older frame
+            raise UsageError("A frame that was submitted is under way", "Collect it before another is inferred.")
         self.submit(frames)
         return self.collect()
 
@@ -91,11 +95,11 @@ class TensorRtRunner:
         """Free everything; what is under way is waited for."""
         if self._thread is None:
             return
+        self._under_way.clear()
         with suppress(AandEdgeError):
             self._in_thread(self._release)
         self._thread.shutdown()
         self._thread = None
-        self._under_way.clear()
 
     def __enter__(self) -> TensorRtRunner:
         return self
@@ -198,8 +202,13 @@ class TensorRtRunner:
             frees += [partial(cuda.unpin, buffer) for buffer in slot.host.values()]
             frees += [partial(cuda.drop, each) for each in (slot.uploaded, slot.done) if each is not None]
         frees += [partial(cuda.drop, stream) for stream in self._streams]
-        _try_each([*frees, cuda.close])
+        _try_each(frees)
+        # pycuda frees an object with the last reference to it, which must happen while its context is current.
+        frees.clear()
         self._slots.clear()
+        self._streams.clear()
+        self._copying = self._computing = None
+        _try_each([cuda.close])
 
 
 def _try_each(calls: Iterable[Callable[[], None]]) -> None:

@@ -183,3 +183,31 @@ def test_an_engine_of_another_network_is_refused() -> None:
     with pytest.raises(ArtefactMismatchError, match="has the tensors input, output"):
         bench.runner()
     assert bench.cuda.alive == set()
+
+
+def test_an_answer_that_nobody_fetched_is_not_taken_for_the_next_frames() -> None:
+    runner = Bench().runner()
+    frames = tiny_frames(2)
+    runner.submit(frames[:1])
+    with pytest.raises(UsageError, match="under way"):
+        runner.infer(frames[1:])
+    first = runner.collect()
+    assert first.score[0] == runner.infer(frames[:1]).score[0]
+    runner.close()
+
+
+def test_what_cuda_made_is_let_go_before_its_context_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    runner = bench.runner()
+    runner.infer(tiny_frames(1))
+    held: list[int] = []
+    close = type(bench.cuda).close
+    slots, streams = runner._slots, runner._streams
+
+    def closing(cuda: FakeCuda) -> None:
+        held.append(len(slots) + len(streams) + (runner._copying is not None))
+        close(cuda)
+
+    monkeypatch.setattr(type(bench.cuda), "close", closing)
+    runner.close()
+    assert held == [0], "pycuda frees with the last reference, which needs the context"

@@ -180,7 +180,7 @@ def write_graphs(backbone: str, size: int, folder: Path) -> None:
         write_graph(FusedAand(model, half=precision == "fp16"), facts[precision], folder / f"part.{precision}.onnx")
     import onnx
 
-    ranges = read_ranges(folder / "part.fp32.onnx", lambda: iter(frames), CalibrationOptions())
+    ranges = read_ranges(folder / "part.fp32.onnx", frames, CalibrationOptions())
     int8 = quantise(
         onnx.load(folder / "part.fp16.onnx"), {name: each.range for name, each in ranges.items()}, BY_DEFAULT
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aand_edge.bench.contender import Contender
 from aand_edge.data.layouts import Sample
-from aand_edge.data.pictures import read_mask, read_picture
-from aand_edge.data.resize import resize, resize_mask, uncrop
+from aand_edge.data.masks import sample_mask
+from aand_edge.data.pictures import read_picture
+from aand_edge.data.resize import resize, uncrop
 from aand_edge.engines.base import Frames, Runner
 from aand_edge.evaluation.metrics import Metrics, evaluate
 
@@ -133,17 +133,7 @@ def _judge(
             score = float(outputs.score[index])
             verdict = Judgement(sample, score, bool(rejected[index]), item.decode_ms, item.resize_ms)
             anomaly_map = uncrop(outputs.anomaly_map[index], contender.frame, contender.roi).copy()
-            yield verdict, anomaly_map, _mask(sample, item.size, anomaly_map.shape)
-
-
-def _mask(sample: Sample, size: tuple[int, int], shape: tuple[Any, ...]) -> NDArray[np.bool_] | None:
-    """The mask at the map's shape; None where nobody drew one, or where it vanishes at that size."""
-    if not sample.anomalous:
-        return np.zeros(shape, dtype=bool)
-    if sample.mask is None:
-        return None
-    mask = resize_mask(read_mask(sample.mask, size), *shape)
-    return mask if mask.any() else None
+            yield verdict, anomaly_map, sample_mask(sample, item.size, (anomaly_map.shape[0], anomaly_map.shape[1]))
 
 
 def choose_examples(judgements: Sequence[Judgement], maps: Sequence[NDArray[np.float32]]) -> tuple[Example, ...]:

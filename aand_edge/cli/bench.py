@@ -45,21 +45,18 @@ def command(
     contenders, folder = _contenders(workspace, engines or [], eager, data)
     parts = trained_category(workspace, folder, data, layout, category)
     where = out or workspace.benchmarks / f"{parts.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    try:
-        with staging() as progress:
-            report = run_bench(
-                contenders,
-                parts,
-                repeats=settings.repeats if repeats is None else repeats,
-                warmup=settings.warmup if warmup is None else warmup,
-                budget_ms=settings.budget_ms if budget_ms is None else budget_ms,
-                out=where,
-                eager=_yardstick(folder) if eager else None,
-                progress=progress,
-            )
-    finally:
-        if (where / "report.html").is_file():
-            say(f"report: {where / 'report.html'}")
+    with staging() as progress:
+        report = run_bench(
+            contenders,
+            parts,
+            repeats=settings.repeats if repeats is None else repeats,
+            warmup=settings.warmup if warmup is None else warmup,
+            budget_ms=settings.budget_ms if budget_ms is None else budget_ms,
+            out=where,
+            eager=_yardstick(folder) if eager else None,
+            progress=progress,
+        )  # a budget that is missed is told with the report's path
+    say(f"report: {where / 'report.html'}")
     answer(report.to_dict(), as_json, report.table())
     if not as_json:
         say(report.verdict())

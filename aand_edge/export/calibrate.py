@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -91,8 +92,8 @@ def table_path(folder: Path, graph: Path, options: CalibrationOptions) -> Path:
 
 def latest_options(folder: Path, graph: Path) -> CalibrationOptions | None:
     """How the newest table of that graph in a calib/ folder was read; None where there is none that tells."""
-    stem = graph.name.removesuffix(".fp32.onnx")
-    tables = sorted(folder.glob(f"{stem}.*.json"), key=lambda path: path.stat().st_mtime)
+    possible = [table_path(folder, graph, CalibrationOptions(method)) for method in get_args(Method)]
+    tables = sorted((path for path in possible if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
     try:
         return CalibrationTable.read(tables[-1]).options() if tables else None
     except (KeyError, UsageError, ArtefactMismatchError):  # of another version, or torn: calibration starts anew
@@ -123,12 +124,13 @@ def calibrate(
     holds_for = _holds_for(graph, facts, frames, options)
     existing, difference = _existing(table, holds_for)
     if existing is not None and not difference:
+        os.utime(table)  # the newest table is the one that was last asked for
         return existing
     if locked:
         raise ArtefactMismatchError(difference, "Calibrate again without --locked.")
     if existing is not None:
         say(f"calibrating again: {difference}")
-    tensors = read_ranges(graph, lambda: iter(frames), options, progress)
+    tensors = read_ranges(graph, frames, options, progress)
     made = CalibrationTable(key=_digest(holds_for), holds_for=holds_for, tensors=tensors)
     made.write(table)
     return made
@@ -136,7 +138,7 @@ def calibrate(
 
 def read_ranges(
     graph: Path,
-    frames: Callable[[], Iterator[NDArray[np.uint8]]],
+    frames: Sequence[NDArray[np.uint8]],
     options: CalibrationOptions,
     progress: Progress | None = None,
 ) -> dict[str, TensorRange]:
@@ -146,19 +148,18 @@ def read_ranges(
     """
     probe = Probe(graph)
     largest = dict.fromkeys(probe.names, 0.0)
-    count = 0
-    for frame in frames():
+    steps = 2 * len(frames)
+    for number, frame in enumerate(frames, start=1):
         for name, values in probe(frame):
             largest[name] = max(largest[name], _largest(name, values))
-        count += 1
         if progress:
-            progress(count, 2 * count)
+            progress(number, steps)
     histograms = {name: Histogram.up_to(top) for name, top in largest.items()}
-    for number, frame in enumerate(frames(), start=1):
+    for number, frame in enumerate(frames, start=1 + len(frames)):
         for name, values in probe(frame):
             histograms[name].add(values)
         if progress:
-            progress(count + number, 2 * count)
+            progress(number, steps)
     return {
         name: TensorRange(range=range_of(each, options.method, options.share), largest=each.top)
         for name, each in histograms.items()
@@ -195,10 +196,13 @@ def _largest(name: str, values: NDArray[np.float32]) -> float:
 
 
 def _frames(pictures: HoldoutSet, facts: GraphFacts, options: CalibrationOptions) -> list[NDArray[np.uint8]]:
-    frames = pictures.frames[: options.images]
+    """A seeded draw: the first pictures by name are those of one shift."""
+    count = min(options.images, len(pictures.frames))
+    drawn = np.sort(np.random.default_rng(0).choice(len(pictures.frames), count, replace=False))
+    frames = pictures.frames[drawn]
     if not options.anomalies:
         return list(frames)
-    return [*frames, *with_anomalies(frames, facts.colour).frames]
+    return [*frames, *with_anomalies(frames, facts).frames]
 
 
 def _holds_for(

@@ -83,8 +83,8 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
     stem = graph_stem(card.name, options.frame)
     graph, holdout = folder / f"{stem}.{options.precision}.onnx", holdout_path(folder, stem)
     with atomic_path(graph) as candidate:
-        write_graph(fused, replace(facts, float32=kept), candidate)
-        parity = check_parity(candidate, frames, expected, options.precision, progress)
+        write_graph(fused, replace(facts, float32=kept), candidate, graph)
+        parity = check_parity(candidate, frames, expected, options.precision, progress, graph.name)
     HoldoutSet(frames, expected.scores, names, options.colour, options.roi, facts.weights).write(holdout)
     return Exported(graph, holdout, replace(facts, float32=kept), parity, overflows)
 

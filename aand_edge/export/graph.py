@@ -18,8 +18,11 @@ from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.fused import FusedAand
 
 
-def write_graph(fused: FusedAand, facts: GraphFacts, path: Path) -> None:
-    """Export `fused` for facts.batch frames of facts.frame pixels, and put the facts into the file."""
+def write_graph(fused: FusedAand, facts: GraphFacts, path: Path, name: Path | None = None) -> None:
+    """Export `fused` for facts.batch frames of facts.frame pixels, and put the facts into the file.
+
+    name   where it will lie, if `path` is temporary: what an error speaks of
+    """
     traced = _trace(fused, facts)
     graph, simplified = onnxsim.simplify(traced)
     if not simplified:
@@ -27,7 +30,7 @@ def write_graph(fused: FusedAand, facts: GraphFacts, path: Path) -> None:
     name_regions(graph, traced)
     onnx.helper.set_model_props(graph, facts.to_metadata())
     onnx.checker.check_model(graph, full_check=True)
-    inspect_model(graph, facts).raise_for_problems(path)
+    inspect_model(graph, facts).raise_for_problems(name or path)
     with atomic_path(path) as temporary:
         onnx.save_model(graph, str(temporary))
 

@@ -63,8 +63,12 @@ def check_parity(
     expected: Reference,
     precision: Precision,
     progress: Callable[[int, int], None] | None = None,
+    name: str | None = None,
 ) -> Parity:
-    """Compare on frames uint8 (N, H, W, 3). Raises AandEdgeError where the tolerance is not met."""
+    """Compare on frames uint8 (N, H, W, 3). Raises AandEdgeError where the tolerance is not met.
+
+    name   what the graph will be called, where it does not lie under its name yet
+    """
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     batch = session.get_inputs()[0].shape[0]
     map_max = map_sum = score_max = 0.0
@@ -78,7 +82,7 @@ def check_parity(
     tolerance = MAP_TOLERANCE[precision]
     if not map_max <= tolerance:
         raise AandEdgeError(
-            f"{graph.name} differs from the PyTorch model by {map_max:.2g} in its map; {tolerance:g} is allowed",
+            f"{name or graph.name} differs from the PyTorch model by {map_max:.2g} in its map; {tolerance:g} is allowed",
             "The graph was not kept. Try --precision fp32." if precision != "fp32" else "Report this as a bug.",
         )
     return Parity(

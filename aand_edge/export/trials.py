@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.layouts import Category, Sample
-from aand_edge.data.pictures import read_mask, read_picture
+from aand_edge.data.masks import sample_mask
+from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize, resize_mask, uncrop
 from aand_edge.engines.base import Backend, BuildOptions
 from aand_edge.engines.budget import Measured
@@ -47,11 +48,11 @@ class JudgedSet:
 def synthetic_set(holdout: HoldoutSet, facts: GraphFacts) -> JudgedSet:
     """Held-out good pictures, and synthetic anomalies on them: no defect that the line has seen is needed.
 
-    Where the pictures are few, each carries several anomalies in turn.
+    Where the pictures are few, each carries several anomalies in turn. Raises DataError where none can be made.
     """
     count = len(holdout.frames)
     rounds = range(MEASURING_SEED, MEASURING_SEED + -(-FEWEST_ANOMALIES // count))
-    made = [with_anomalies(holdout.frames, facts.colour, seed) for seed in rounds]
+    made = [with_anomalies(holdout.frames, facts, seed) for seed in rounds]
     shape = map_shape(facts)
     masks = [resize_mask(mask, *shape) for each in made for mask in each.masks]
     return JudgedSet(
@@ -83,13 +84,7 @@ def _read(sample: Sample, facts: GraphFacts) -> tuple[NDArray[np.uint8], NDArray
     picture = read_picture(sample.path)
     frame = resize(picture, *facts.frame)
     frame = np.ascontiguousarray(frame[..., ::-1]) if facts.colour == "BGR" else frame
-    shape = map_shape(facts)
-    if not sample.anomalous:
-        return frame, np.zeros(shape, bool)
-    mask = None
-    if sample.mask is not None:
-        mask = resize_mask(read_mask(sample.mask, (picture.shape[0], picture.shape[1])), *shape)
-    return frame, mask if mask is not None and mask.any() else None
+    return frame, sample_mask(sample, (picture.shape[0], picture.shape[1]), map_shape(facts))
 
 
 def map_shape(facts: GraphFacts) -> tuple[int, int]:
@@ -109,11 +104,12 @@ class Trials:
     judged: JudgedSet
     false_rejects: float
     folder: Path  # for graphs and engines that nobody keeps
+    _maps: NDArray[np.float32] = field(init=False)
+    _scores: NDArray[np.float32] = field(init=False)
 
     def reference(self, fp32: Path) -> Measured:
         """Measure the fp32 engine, which all others are compared with."""
-        options = BuildOptions("fp32", self.options.threads)
-        self._maps, self._scores, latency = self._answers(fp32, options)
+        self._maps, self._scores, latency = self._answers(fp32, replace(self.options, precision="fp32"))
         return self._measured((), self._maps, self._scores, latency)
 
     def measure(self, regions: tuple[str, ...], table: CalibrationTable, weight_bits: int | None = None) -> Measured:
@@ -131,8 +127,9 @@ class Trials:
         plan.write_bytes(built.plan)
         maps, scores, seconds = [], [], []
         with self.backend.load(plan, built.options) as runner:
-            for number in (*range(WARM_UP), *range(len(self.judged.frames))):
-                frames = np.repeat(self.judged.frames[number][None], facts.batch, axis=0)
+            judged = self.judged.frames
+            for frame in (*(judged[number % len(judged)] for number in range(WARM_UP)), *judged):
+                frames = np.repeat(frame[None], facts.batch, axis=0)
                 start = time.perf_counter()
                 outputs = runner.infer(frames)
                 seconds.append(time.perf_counter() - start)

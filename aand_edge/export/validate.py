@@ -39,8 +39,7 @@ class GraphReport:
     """What a graph holds.
 
     types       region → element type → number of nodes that answer in it
-    pairs       quantised activations, and weights
-    scales      smallest and largest, None without pairs
+    scales      smallest and largest of the Q/DQ pairs, None where nothing is quantised
     problems    a sentence for each thing that an engine would read wrongly, with the node's name
     """
 

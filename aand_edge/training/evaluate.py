@@ -9,49 +9,43 @@ import numpy as np
 import torch
 
 from aand_edge.artifacts import ModelCard
-from aand_edge.data.layouts import Category, Sample
-from aand_edge.data.pictures import read_mask, read_picture
-from aand_edge.data.resize import resize, resize_mask
+from aand_edge.data.layouts import Category
+from aand_edge.data.masks import sample_mask
+from aand_edge.data.pictures import read_picture
+from aand_edge.data.resize import resize
 from aand_edge.errors import UsageError
 from aand_edge.evaluation.metrics import Metrics, evaluate
 from aand_edge.training.checkpoint import CARD, load_model
-from aand_edge.training.compute import choose_compute
+from aand_edge.training.compute import Compute, find_device, full_float32
 
 
 def evaluate_model(
     folder: Path, category: Category, device: str = "auto", progress: Callable[[int, int], None] | None = None
 ) -> tuple[ModelCard, Metrics]:
-    """Score every test picture in float32, and write the metrics onto the model's card.
+    """Score every test picture in float32, and write the metrics onto the model's card if they are of its category.
 
     Raises UsageError where there are no test pictures, DataError where one cannot be read.
     """
     if not category.test:
         raise UsageError(f"{category.root} has no test pictures", "Point --data at a category with a test split.")
     model, card = load_model(folder)
-    compute = choose_compute(device)
+    compute = Compute(find_device(device), torch.float32)
     compute.place(model)
-    maps, scores = [], []
-    with torch.no_grad():
+    maps, scores, masks = [], [], []
+    with torch.no_grad(), full_float32():
         for number, sample in enumerate(category.test):
-            picture = resize(read_picture(sample.path), card.size, card.size)
-            batch = compute.pictures(torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float())
+            picture = read_picture(sample.path)
+            resized = torch.from_numpy(resize(picture, card.size, card.size))
+            batch = compute.pictures(resized[None].permute(0, 3, 1, 2).float())
             anomaly_map, score = model(batch)
             maps.append(anomaly_map[0].cpu().numpy())
             scores.append(float(score[0]))
+            masks.append(sample_mask(sample, (picture.shape[0], picture.shape[1]), (card.size, card.size)))
             if progress:
                 progress(number + 1, len(category.test))
     anomalous = np.array([sample.anomalous for sample in category.test])
-    masks = [_mask(sample, card.size) for sample in category.test]
     metrics = evaluate(np.array(scores), anomalous, np.stack(maps), masks)
-    card.metrics = metrics.to_dict()
-    card.write(folder / CARD)
+    if category.name == card.data["category"]:
+        card.metrics = metrics.to_dict()
+        card.write(folder / CARD)
     return card, metrics
-
-
-def _mask(sample: Sample, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None:
-    if not sample.anomalous:
-        return np.zeros((size, size), dtype=bool)
-    if sample.mask is None:
-        return None
-    shape = read_picture(sample.path).shape
-    return resize_mask(read_mask(sample.mask, (shape[0], shape[1])), size, size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,10 @@ from torch import Tensor
 
 from aand_edge.data.foreground import foreground
 from aand_edge.data.layouts import Sample
-from aand_edge.data.pictures import PICTURE_SUFFIXES, read_picture
+from aand_edge.data.pictures import PICTURE_SUFFIXES, read_bytes, read_picture
 from aand_edge.data.resize import resize
 from aand_edge.data.synthesis import Synthesiser, procedural_textures
-from aand_edge.errors import UsageError
+from aand_edge.errors import DataError, UsageError
 
 OWN_TEXTURES, PROCEDURAL_TEXTURES = 128, 128
 MIN_HOLDOUT = 4
@@ -50,13 +52,23 @@ def load_training(samples: Sequence[Sample], size: int) -> TrainingPictures:
 
 
 def split_holdout(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """(for training, held out): a share drawn by `seed`, at least four pictures but never over a quarter."""
+    """(for training, held out): a share drawn by `seed`, and at least four pictures where a quarter is that many.
+
+    Copies of one picture stay together: held out, one that was trained on would promise too much.
+    """
     fewest = min(MIN_HOLDOUT, max(1, len(samples) // 4))
     count = min(max(round(share * len(samples)), fewest), len(samples) - 1)
-    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist()
-    held_out = set(order[:count])
-    kept = [sample for row, sample in enumerate(samples) if row not in held_out]
-    return kept, [samples[row] for row in sorted(held_out)]
+    contents = [hashlib.sha256(read_bytes(sample.path)).digest() for sample in samples]
+    copies, drawn, room = Counter(contents), set[bytes](), count
+    for row in torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist():
+        content = contents[row]
+        if content not in drawn and copies[content] <= room:
+            drawn.add(content)
+            room -= copies[content]
+    held_out = [sample for sample, content in zip(samples, contents, strict=True) if content in drawn]
+    if not held_out:
+        raise DataError("The good pictures are copies of one another", "Take pictures of different parts.")
+    return [sample for sample, content in zip(samples, contents, strict=True) if content not in drawn], held_out
 
 
 def build_synthesiser(training: TrainingPictures, textures: Path | None, generator: torch.Generator) -> Synthesiser:

@@ -61,7 +61,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for precision in ("fp32", "fp16"):
         facts = GraphFacts("part", "resnet18", SIZE, (SIZE, SIZE), "BGR", precision, "0" * 64)
         write_graph(FusedAand(model, half=precision == "fp16"), facts, folder / f"part.{precision}.onnx")
-    ranges = read_ranges(folder / "part.fp32.onnx", lambda: iter(frames), CalibrationOptions())
+    ranges = read_ranges(folder / "part.fp32.onnx", frames, CalibrationOptions())
     int8 = quantise(onnx.load(folder / "part.fp16.onnx"), {n: each.range for n, each in ranges.items()}, BY_DEFAULT)
     onnx.save_model(int8, str(folder / "part.int8.onnx"))
     with torch.inference_mode():

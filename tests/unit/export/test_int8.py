@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from aand_edge.artifacts import HoldoutSet
@@ -24,7 +23,7 @@ from aand_edge.engines.build import BuildRequest, build_engine, score_frames
 from aand_edge.engines.load import load_engine
 from aand_edge.engines.openvino import executed_precisions, int8_convolutions
 from aand_edge.engines.registry import find_backend
-from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, DataError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
 from aand_edge.export.calibrate import (
     CalibrationOptions,
@@ -191,7 +190,7 @@ def test_entropy_is_a_real_search_on_real_pictures(tmp_path: Path, screw: Path, 
     files = sorted((screw / "train/good").iterdir())[:3]
     pictures = [resize(read_picture(path), 128, 128) for path in files]
     ranges = {
-        method: read_ranges(tmp_path / "screw.fp32.onnx", lambda: iter(pictures), CalibrationOptions(method))
+        method: read_ranges(tmp_path / "screw.fp32.onnx", pictures, CalibrationOptions(method))
         for method in ("minmax", "entropy")
     }
     ratios = [ranges["entropy"][name].range / each.range for name, each in ranges["minmax"].items()]
@@ -209,15 +208,32 @@ def test_build_follows_the_table_that_calibrate_wrote(export: Export, tmp_path: 
         assert latest_options(tmp_path, fp32.graph) == options
 
 
+def test_the_newest_table_is_the_one_last_asked_for_and_no_other_models(export: Export, tmp_path: Path) -> None:
+    fp32 = export(precision="fp32")
+    for method in ("minmax", "percentile", "minmax"):
+        options = CalibrationOptions("minmax" if method == "minmax" else "percentile")
+        time.sleep(0.01)
+        calibrate(fp32.graph, fp32.holdout, table_path(tmp_path, fp32.graph, options), options)
+    found = latest_options(tmp_path, fp32.graph)
+    assert found is not None
+    assert found.method == "minmax", "used again, it is the newest"
+    stem = fp32.graph.name.removesuffix(".fp32.onnx")
+    table_path(tmp_path, fp32.graph, CalibrationOptions()).rename(tmp_path / f"{stem}.v2.percentile.json")
+    os.utime(tmp_path / f"{stem}.v2.percentile.json")
+    found = latest_options(tmp_path, fp32.graph)
+    assert found is not None
+    assert found.method == "minmax", "the other table is another model's"
+
+
 def test_a_table_is_used_again_until_what_it_holds_for_changes(export: Export, tmp_path: Path) -> None:
     fp32 = export(precision="fp32")
     path = table_path(tmp_path, fp32.graph, CalibrationOptions())
     assert path.name == "part.percentile.json"
     said: list[str] = []
     first = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), say=said.append)
-    written = path.stat().st_mtime_ns
+    written = path.stat().st_ino
     assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), say=said.append) == first
-    assert path.stat().st_mtime_ns == written
+    assert path.stat().st_ino == written
     assert said == []
     fewer = calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(images=2), say=said.append)
     assert fewer.key != first.key
@@ -257,11 +273,8 @@ def test_pictures_stream(export: Export) -> None:
     frame = HoldoutSet.read(fp32.holdout).frames[0]
 
     def peak(count: int) -> int:
-        def frames() -> Iterator[NDArray[np.uint8]]:
-            return (frame for _ in range(count))
-
         tracemalloc.start()
-        read_ranges(fp32.graph, frames, CalibrationOptions())
+        read_ranges(fp32.graph, [frame] * count, CalibrationOptions())
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -279,10 +292,15 @@ def test_anomalies_are_looked_at_on_request(export: Export, tmp_path: Path) -> N
     assert made.ranges() != plain.ranges()
 
 
-def test_synthetic_anomalies_lie_where_their_masks_say() -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), dtype=np.uint8)
-    made = with_anomalies(frames, "BGR")
-    assert made.frames.shape[1:] == (96, 128, 3)
+def facts(height: int, width: int, roi: tuple[int, int, int, int] | None = None) -> GraphFacts:
+    return GraphFacts("part", "resnet18", 64, (height, width), "BGR", "fp32", "0" * 64, roi=roi)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (300, 1000)])
+def test_synthetic_anomalies_lie_where_their_masks_say(height: int, width: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (6, height, width, 3), dtype=np.uint8)
+    made = with_anomalies(frames, facts(height, width))
+    assert made.frames.shape[1:] == (height, width, 3)
     assert len(made.frames) == len(made.masks) > 2
     assert made.masks.any(axis=(1, 2)).all()
     untouched = [
@@ -291,6 +309,21 @@ def test_synthetic_anomalies_lie_where_their_masks_say() -> None:
         for original in frames
     ]
     assert sum(untouched) >= len(made.frames), "outside its mask each picture is one of the originals"
+
+
+def test_synthetic_anomalies_lie_within_the_region_that_the_graph_looks_at() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (12, 96, 128, 3), dtype=np.uint8)
+    made = with_anomalies(frames, facts(96, 128, (64, 16, 48, 64)))
+    outside = made.masks.copy()
+    outside[:, 16:80, 64:112] = False
+    assert len(made.masks) > 4
+    assert not outside.any()
+
+
+def test_where_no_anomaly_can_be_made_it_is_told() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3), dtype=np.uint8)
+    with pytest.raises(DataError, match="No synthetic anomaly could be put"):
+        with_anomalies(frames, facts(96, 128, (0, 0, 1, 1)))
 
 
 @pytest.mark.parametrize(
@@ -316,7 +349,7 @@ def test_a_tensor_that_is_not_finite_is_named(export: Export, tmp_path: Path) ->
     onnx.save_model(model, str(tmp_path / "part.fp32.onnx"))
     frames = HoldoutSet.read(export(precision="fp32").holdout).frames
     with pytest.raises(AandEdgeError, match="is not finite on a calibration picture"):
-        read_ranges(tmp_path / "part.fp32.onnx", lambda: iter(frames), CalibrationOptions())
+        read_ranges(tmp_path / "part.fp32.onnx", frames, CalibrationOptions())
     assert Probe(export(precision="fp32").graph).names
 
 

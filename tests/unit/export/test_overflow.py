@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aand_edge.export.graph import write_graph
-from aand_edge.export.overflow import LIMIT, find_overflows, regions_to_keep
+from aand_edge.export.overflow import LIMIT, Overflow, find_overflows, regions_to_keep
 from aand_edge.export.validate import validate
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
@@ -78,3 +78,16 @@ def test_without_it_half_precision_would_not_be_finite(tmp_path: Path, frame: to
     write_graph(FusedAand(model, half=True), facts, tmp_path / "part.fp16.onnx")
     found = ort.InferenceSession(str(tmp_path / "part.fp16.onnx")).run(["anomaly_map"], {"image": frame.numpy()})[0]
     assert not np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("region", "kept"),
+    [
+        ("teacher2", {"teacher2", "teacher3", "gate2", "generator2", "bottleneck"}),
+        ("bottleneck", {"bottleneck", "student3"}),
+        ("student1", {"student1"}),
+    ],
+)
+def test_what_reads_an_overflowing_region_stays_with_it_and_nothing_else(region: str, kept: set[str]) -> None:
+    fused = FusedAand(Aand("resnet18", SIZE))
+    assert set(regions_to_keep(fused, [Overflow(f"{region}.0", region, 1e5)])) == kept

@@ -223,11 +223,32 @@ def test_a_changed_byte_in_the_model_is_found(category: Category, options: Train
         load_model(tmp_path / "m")
 
 
+def written(folder: Path, contents: list[str]) -> list[Sample]:
+    for number, content in enumerate(contents):
+        (folder / f"{number}.png").write_text(content)
+    return [Sample(folder / f"{number}.png", "good") for number in range(len(contents))]
+
+
+def test_copies_of_a_picture_are_never_on_both_sides(tmp_path: Path) -> None:
+    contents = [str(number // 3) for number in range(30)]  # each picture three times
+    for seed in range(20):
+        kept, held_out = split_holdout(written(tmp_path, contents), 0.3, seed)
+        assert len(held_out) == 9
+        assert not {each.path.read_text() for each in kept} & {each.path.read_text() for each in held_out}
+
+
+def test_copies_of_one_picture_alone_cannot_be_split(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="are copies of one another"):
+        split_holdout(written(tmp_path, ["same"] * 12), 0.1, 0)
+
+
 @pytest.mark.parametrize(
     ("count", "share", "held"), [(320, 0.1, 32), (31, 0.1, 4), (12, 0.1, 3), (8, 0.1, 2), (8, 0.9, 7)]
 )
-def test_the_hold_out_keeps_a_few_pictures_even_of_a_small_set(count: int, share: float, held: int) -> None:
-    samples = [Sample(Path(f"{number}.png"), "good") for number in range(count)]
+def test_the_hold_out_keeps_a_few_pictures_even_of_a_small_set(
+    tmp_path: Path, count: int, share: float, held: int
+) -> None:
+    samples = written(tmp_path, [str(number) for number in range(count)])
     kept, held_out = split_holdout(samples, share, seed=0)
     assert len(held_out) == held
     assert sorted(kept + held_out, key=lambda s: int(s.path.stem)) == samples

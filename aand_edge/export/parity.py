@@ -82,7 +82,7 @@ def check_parity(
     tolerance = MAP_TOLERANCE[precision]
     if not map_max <= tolerance:
         raise AandEdgeError(
-            f"{name or graph.name} differs from the PyTorch model by {map_max:.2g} in its map; {tolerance:g} is allowed",
+            f"{name or graph.name} differs from PyTorch by {map_max:.2g} in its map; {tolerance:g} is allowed",
             "The graph was not kept. Try --precision fp32." if precision != "fp32" else "Report this as a bug.",
         )
     return Parity(

@@ -3,7 +3,7 @@
 [data]       which pictures          [calibrate]  how the ranges of int8 engines are read
 [model]      which network           [build]      precision and backend of engines
 [train]      how it learns           [bench]      how long and how hard to measure
-[threshold]  how many good parts may be rejected     [run]  cameras, gate and sinks of the loop
+[threshold]  how many good parts may be rejected     [run]  cameras and records of the loop
 """
 
 from __future__ import annotations
@@ -128,18 +128,6 @@ class CameraSettings(Section):
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
     roi: Rectangle | None = None
     follow: bool = False
-    trigger: str = "free"
-
-
-class GateSettings(Section):
-    """[run.gate]"""
-
-    output: str
-    distance_mm: float = Field(0.0, ge=0)
-    speed_mm_s: float | None = Field(None, gt=0)
-    pulse_ms: float = Field(80.0, gt=0)
-    lead_ms: float = Field(0.0, ge=0)
-    late: Literal["skip", "pulse-now"] = "skip"
 
 
 class RejectsSettings(Section):
@@ -148,39 +136,6 @@ class RejectsSettings(Section):
     quota_mb: float = Field(1024.0, gt=0)
     max_age_days: float = Field(30.0, gt=0)
     save_map: bool = False
-
-
-class MqttSettings(Section):
-    """[run.mqtt]; the password comes from the environment, AAND_EDGE_MQTT_PASSWORD."""
-
-    host: str
-    port: int = Field(1883, ge=1, le=65535)
-    topic: str = "aand-edge/{camera}"
-    username: str | None = None
-    tls: bool = False
-    ca: Path | None = None
-
-
-class WebhookSettings(Section):
-    """[run.webhook]"""
-
-    url: str
-    only_rejects: bool = True
-
-
-class MetricsSettings(Section):
-    """[run.metrics]"""
-
-    host: str = "127.0.0.1"
-    port: int = Field(9090, ge=0, le=65535)
-
-
-class PageSettings(Section):
-    """[run.page]"""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
-    token: str | None = None
 
 
 class RunSettings(Section):
@@ -192,14 +147,7 @@ class RunSettings(Section):
     threshold: float | None = Field(None, allow_inf_nan=False)
     deadline_ms: float | None = Field(None, gt=0)
     fail_safe: Literal["reject", "pass"] = "reject"
-    video: Path | None = None
-    drift: bool = True
-    gate: GateSettings | None = None
     rejects: RejectsSettings = RejectsSettings()
-    mqtt: MqttSettings | None = None
-    webhook: WebhookSettings | None = None
-    metrics: MetricsSettings | None = None
-    page: PageSettings | None = None
 
 
 class Settings(Section):
@@ -364,8 +312,6 @@ TEMPLATE = """\
 # threshold = 0.05                  # in place of the engine's own; read again while it runs
 # deadline_ms = 100.0               # from capture to verdict; read again while it runs
 # fail_safe = "reject"              # or "pass": what the gate is told of a frame that failed or came late
-# video = "overlay.mp4"
-# drift = true                      # warn when scores or brightness leave those of the acceptance
 
 # [[run.cameras]]                   # one table a camera
 # source = "v4l2:///dev/video0"     # csi://0, rtsp://…, a file, a folder, test://, genicam://SERIAL
@@ -375,32 +321,9 @@ TEMPLATE = """\
 # exposure = 100.0
 # flip = "none"                     # horizontal, vertical, both
 # roi = [280, 0, 720, 720]          # read again while it runs
-# trigger = "free"                  # part-gate?line=0.5, gpio://7, tcp://:9000, mqtt://host/topic
-
-# [run.gate]
-# output = "simulated:gate.log"     # gpio://18, modbus://host:502/0
-# distance_mm = 400.0               # from the camera to the gate
-# speed_mm_s = 250.0
-# pulse_ms = 80.0
-# lead_ms = 0.0                     # how long the actuator takes
-# late = "skip"                     # or "pulse-now", where the part has passed already
 
 # [run.rejects]
 # quota_mb = 1024.0                 # the oldest go first
 # max_age_days = 30.0
-# save_map = false
-
-# [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
-# host = "broker"
-# topic = "aand-edge/{{camera}}"
-# tls = false
-
-# [run.webhook]
-# url = "http://mes.local/rejects"
-
-# [run.metrics]                     # Prometheus
-# port = 9090
-
-# [run.page]                        # the live page; another host than 127.0.0.1 asks for a token
-# port = 8080
+# save_map = false                  # the raw anomaly map beside each picture
 """

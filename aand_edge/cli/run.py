@@ -3,51 +3,146 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aand_edge.cli.options import Json
 
 if TYPE_CHECKING:
-    from aand_edge.engines.base import Outputs
-    from aand_edge.runtime.pictures import Frame
-    from aand_edge.runtime.verdict import Verdict
+    from aand_edge.config import CameraSettings, RunSettings
+    from aand_edge.runtime.events import Event
 
 
 def command(
-    source: Annotated[str, typer.Argument(help="A picture, a folder or a glob of pictures.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=]SOURCE...",
+            help="v4l2:///dev/video0, csi://0, rtsp://…, genicam://SERIAL, test://, a video, a folder, a glob or a "
+            "picture; the cameras of aand-edge.toml by default.",
+        ),
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="Name or file; the only one of the workspace by default.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for verdicts.jsonl and overlays of rejected parts.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for verdicts.jsonl and pictures of rejected parts.")] = None,
+    append: Annotated[bool, typer.Option("--append", help="Go on in a folder of an earlier run.")] = False,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT that cameras are asked for.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Frames a second that cameras are asked for.")] = None,
+    exposure: Annotated[float | None, typer.Option(help="In the camera driver's own unit.")] = None,
+    flip: Annotated[str | None, typer.Option(help="horizontal, vertical or both.")] = None,
+    roi: Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture that is kept.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with pictures that come into the folder.")] = False,
+    threshold: Annotated[float | None, typer.Option(help="In place of the engine's own.")] = None,
+    deadline_ms: Annotated[float | None, typer.Option(help="From capture to verdict; later counts as late.")] = None,
+    fail_safe: Annotated[
+        str | None, typer.Option(help="reject (default) or pass: parts that failed or came late.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge pictures with an engine: pass or reject, and where the defect is."""
-    from aand_edge.cli.lookup import find_engines
-    from aand_edge.cli.show import answer, facts, say
-    from aand_edge.config import Workspace
-    from aand_edge.engines.load import load_engine
-    from aand_edge.errors import DataError, UsageError
-    from aand_edge.runtime.inspection import inspect_frames
-    from aand_edge.runtime.pictures import find_pictures, read_frames
-    from aand_edge.runtime.record import Recorder
+    """Judge what cameras or files show: pass or reject, and where the defect is.
 
-    files = find_pictures(source)
-    paths = find_engines(Workspace.open(), [engine] if engine else [])
+    Ctrl-C and SIGTERM end it after what waits was judged. SIGHUP reads aand-edge.toml and the engine again.
+    """
+    from aand_edge.cli.lookup import find_engines, parse_frame, parse_roi
+    from aand_edge.cli.show import answer, facts
+    from aand_edge.config import Workspace
+    from aand_edge.errors import DataError, UsageError
+    from aand_edge.runtime.station import run_station
+
+    workspace = Workspace.open()
+    settings = workspace.settings.run
+    of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
+    cameras = _cameras(settings, sources or [], {**of_camera, "follow": follow or None})
+    name = engine or settings.engine
+    paths = find_engines(workspace, [name] if name else [])
     if len(paths) > 1:
         raise UsageError(f"There are {len(paths)} engines", f"Name one with --engine, say {paths[0].stem}.")
-    manifest, runner = load_engine(paths[0])
-
-    with runner, Recorder(out) as recorder:
-
-        def show(frame: Frame, verdict: Verdict, outputs: Outputs) -> None:
-            recorder.append(frame, verdict, outputs)
-            if not as_json:
-                word = "REJECT" if verdict.rejected else "pass  "
-                typer.echo(f"{word}  {verdict.score:.4f}  {frame.name}")
-
-        tally = inspect_frames(read_frames(files), manifest, runner, show, lambda error: say(f"failed: {error}"))
+    given = {"threshold": threshold, "deadline_ms": deadline_ms, "fail_safe": fail_safe}
+    where = out or workspace.resolve_optional(settings.out)
+    tally = run_station(workspace, paths[0], cameras, where, Console(as_json), _checked(given), append)
     summary = tally.to_dict()
-    rows = [(name, summary[name]) for name in ("judged", "rejected", "failed")]
-    answer(summary, as_json, facts(manifest.name, [*rows, ("frames a second", f"{summary['fps']:.1f}")]))
-    if tally.judged == 0:
+    rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
+    took = ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items())
+    rows += [("frames a second", f"{summary['fps']:.1f}"), ("capture to verdict", took)]
+    answer(summary, as_json, facts(paths[0].stem, [row for row in rows if row[1] != ""]))
+    if tally.failed and not tally.judged:
         raise DataError("No picture could be judged", "Check the files named above.")
+
+
+class Console:
+    """A line a verdict on stdout, or nothing with --json; what went wrong on stderr."""
+
+    name = "console"
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held back."""
+
+    def append(self, event: Event) -> None:
+        """Print what an operator wants to read."""
+        from aand_edge.cli.show import say
+        from aand_edge.runtime.events import Failed, Inspected, Noticed, SourceChanged, SourceState
+
+        if isinstance(event, Inspected) and not self._quiet:
+            word = "REJECT" if event.rejected else "pass  "
+            typer.echo(f"{word}  {event.verdict.score:.4f}  {event.frame.name}{'  late' if event.late else ''}")
+        elif isinstance(event, Failed):
+            say(f"failed: {event.reason}")
+        elif isinstance(event, Noticed):
+            say(f"{event.level}: {event.text}")
+        elif isinstance(event, SourceChanged) and event.state in (SourceState.STALLED, SourceState.LOST):
+            say(f"{event.camera} is {event.state.value}: {event.reason}")
+
+
+def _cameras(settings: RunSettings, sources: list[str], options: dict[str, Any]) -> list[CameraSettings]:
+    """Those that were named, each with the options; or those of the workspace file."""
+    from pydantic import ValidationError
+
+    from aand_edge.config import CameraSettings
+    from aand_edge.errors import UsageError
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if not sources:
+        if not settings.cameras:
+            raise UsageError("No source was named", "Name one, or write [[run.cameras]] into aand-edge.toml.")
+        if given:
+            raise UsageError(f"--{next(iter(given))} is for a source that is named", "Write it into aand-edge.toml.")
+        return list(settings.cameras)
+    try:
+        return [CameraSettings.model_validate({**_split(each), **given}) for each in sources]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"--{first['loc'][0]} {first['input']}: {first['msg']}", "See --help.") from None
+
+
+def _split(source: str) -> dict[str, str]:
+    """NAME=SOURCE; an = within a path or a URI is its own."""
+    name, mark, rest = source.partition("=")
+    if mark and name.replace("-", "").replace("_", "").isalnum():
+        return {"name": name, "source": rest}
+    return {"source": source}
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given. Raises UsageError for a value that cannot be."""
+    from pydantic import ValidationError
+
+    from aand_edge.config import RunSettings
+    from aand_edge.errors import UsageError
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        RunSettings.model_validate(chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option} {first['input']}: {first['msg']}", "See --help.") from None
+    return chosen

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -98,14 +100,14 @@ def test_run_judges_pictures_and_records_them(engines: Path) -> None:
     kinds = sorted(path.name for path in (engines / "data/sample/test").iterdir() if path.name != "good")
     source = f"data/sample/test/{kinds[0]}"
     summary = answer(engines, "run", source, "--engine", "sample-efficientnet_lite0.openvino.fp32", "--out", "verdicts")
-    lines = [
-        json.loads(line) for line in (engines / "verdicts/verdicts.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    events = [json.loads(line) for line in (engines / "verdicts/verdicts.jsonl").read_text("utf-8").splitlines()]
+    assert [event["state"] for event in events if event["event"] == "source"] == ["connecting", "live", "ended"]
+    lines = [event for event in events if event["event"] == "inspected"]
     assert summary["judged"] == len(lines) == len(list((engines / source).iterdir()))
     assert (
         summary["rejected"]
         == sum(line["rejected"] for line in lines)
-        == len(list((engines / "verdicts").glob("*.jpg")))
+        == len(list((engines / "verdicts/rejects").glob("*-overlay.jpg")))
     )
     again = run(
         engines, "run", source, "--engine", "sample-efficientnet_lite0.openvino.fp32", "--out", "verdicts", code=2
@@ -122,6 +124,45 @@ def test_a_picture_that_cannot_be_read_is_counted_and_the_rest_is_judged(engines
     (tmp_path / "b.png").write_bytes(b"not a picture")
     summary = answer(engines, "run", str(tmp_path), "--engine", "sample-efficientnet_lite0.openvino.fp32")
     assert (summary["judged"], summary["failed"]) == (1, 1)
+
+
+def test_a_line_is_stopped_by_sigterm_and_reads_its_settings_again_on_sighup(engines: Path) -> None:
+    """Every frame that was captured is in the record when the loop has ended."""
+    name = "sample-efficientnet_lite0.openvino.fp32"
+    command = [PROGRAM, "run", "line=test://?rate=50&parts=2&size=96", "--engine", name, "--out", "line", "--json"]
+    settings = engines / "aand-edge.toml"
+    before = settings.read_text(encoding="utf-8")
+    with subprocess.Popen(command, cwd=engines, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as line:
+        record = engines / "line/verdicts.jsonl"
+        try:
+            wait_for(lambda: record.exists() and record.read_text().count("inspected") > 5)
+            settings.write_text(before + "\n[run]\nthreshold = 12.5\n", encoding="utf-8")
+            line.send_signal(signal.SIGHUP)
+            wait_for(lambda: '"threshold": 12.5' in record.read_text())
+            settings.write_text("[run\n", encoding="utf-8")
+            wait_for(lambda: "The settings stay as they are" in record.read_text())
+            start = time.monotonic()
+        finally:
+            line.terminate()
+            settings.write_text(before, encoding="utf-8")
+        out, told = line.communicate(timeout=20)
+    assert time.monotonic() - start < 4
+    assert line.returncode == 0, told
+    summary = json.loads(out)
+    events = [json.loads(each) for each in record.read_text(encoding="utf-8").splitlines()]
+    judged = [event["number"] for event in events if event["event"] == "inspected"]
+    dropped = sum(event["count"] for event in events if event["event"] == "dropped")
+    assert summary["judged"] == len(judged)
+    assert summary["dropped"] == dropped
+    assert judged == sorted(judged)
+    assert len(judged) + dropped >= judged[-1] + 1, "no frame up to the last one is missing"
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_threshold_is_set_for_one_engine_alone(engines: Path) -> None:

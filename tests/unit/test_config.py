@@ -12,9 +12,6 @@ from aand_edge import config
 from aand_edge.config import (
     FILE,
     CameraSettings,
-    GateSettings,
-    MqttSettings,
-    PageSettings,
     Settings,
     TrainSettings,
     Workspace,
@@ -79,10 +76,6 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert stated.threshold == Settings().threshold
     (camera,) = stated.run.cameras
     assert camera.model_dump(exclude=OF_CAMERA) == CameraSettings(source="").model_dump(exclude=OF_CAMERA)
-    gate, mqtt, page = stated.run.gate, stated.run.mqtt, stated.run.page
-    assert gate == GateSettings(output="simulated:gate.log", distance_mm=400, speed_mm_s=250)
-    assert mqtt == MqttSettings(host="broker")
-    assert page == PageSettings()
     assert stated.run.rejects == Settings().run.rejects
 
 

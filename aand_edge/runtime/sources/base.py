@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timezone
+from typing import Literal, Protocol
 
+from aand_edge.errors import SourceError, UsageError
 from aand_edge.runtime.frame import Picture
 
 
 @dataclass(frozen=True)
+class SourceOptions:
+    """How a source is to be read; None leaves it as it is.
+
+    size      width and height that the camera is asked for
+    rate      frames a second that the camera is asked for, or that a file is played at
+    exposure  in the driver's own unit
+    flip      how the camera hangs
+    roi       x, y, width, height: the part of each picture that is kept, after flipping
+    follow    go on with the pictures that come into a folder later
+    """
+
+    size: tuple[int, int] | None = None
+    rate: float | None = None
+    exposure: float | None = None
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    roi: tuple[int, int, int, int] | None = None
+    follow: bool = False
+
+
+class StalledError(SourceError):
+    """A read passed its deadline."""
+
+
+@dataclass(frozen=True)
 class Grab:
-    """What one read gave: a picture and the moment it was captured, not yet numbered. Fields as in `Frame`."""
+    """What one read gave: a picture and the moment it was captured, not yet numbered. Fields as in `Frame`.
+
+    picture   empty where none came yet, and the reader only looked
+    skipped   pictures that the camera gave since the last read and that nobody took
+    """
 
     picture: Picture
     captured: float
     time: datetime
     name: str | None = None
     truth: bool | None = None
+    skipped: int = 0
+
+    @classmethod
+    def now(cls, picture: Picture, name: str | None = None, truth: bool | None = None) -> Grab:
+        """A picture that was captured this moment."""
+        return cls(picture, time.monotonic(), datetime.now(timezone.utc), name, truth)
 
 
 class Source(Protocol):
@@ -39,3 +75,11 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Gives the device back; called once after `open`, also after an error."""
+
+
+def refuse_options(kind: str, options: SourceOptions, *had: str) -> None:
+    """Raises UsageError for an option that this kind of source does not have; flip and roi all of them have."""
+    default = SourceOptions()
+    for name, value in options.__dict__.items():
+        if name not in ("flip", "roi", *had) and value != getattr(default, name):
+            raise UsageError(f"--{name} has no effect on {kind}", "Leave it out.")

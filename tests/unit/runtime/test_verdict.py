@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from aand_edge.artifacts import Threshold
 from aand_edge.engines.base import Outputs
-from aand_edge.errors import AandEdgeError, UsageError
-from aand_edge.runtime.pictures import Frame, find_pictures, read_frames
-from aand_edge.runtime.record import Recorder
+from aand_edge.errors import AandEdgeError
 from aand_edge.runtime.verdict import defect_regions, judge, overlay
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -80,47 +75,3 @@ def test_a_good_part_looks_clean_and_a_defect_glows() -> None:
     assert not np.array_equal(heated[42:46, 42:46], picture[42:46, 42:46])
     assert np.array_equal(heated[0, 0], picture[0, 0])
     assert (picture == 100).all()
-
-
-def test_a_recorder_writes_a_line_a_frame_and_a_picture_a_reject(tmp_path: Path) -> None:
-    frame = Frame(7, "line/part 7.png", np.zeros((64, 64, 3), np.uint8), 1.5, NOON)
-    answers = outputs(spots())
-    bad = judge(answers, Threshold(value=0.5, rule="manual"), (64, 64))[0]
-    good = judge(answers, Threshold(value=5, rule="manual"), (64, 64))[0]
-    with Recorder(tmp_path / "out") as recorder:
-        recorder.append(frame, good, answers)
-        recorder.append(frame, bad, answers)
-    lines = [json.loads(line) for line in (tmp_path / "out/verdicts.jsonl").read_text().splitlines()]
-    assert [line["rejected"] for line in lines] == [False, True]
-    kept = cv2.imread(str(tmp_path / "out/000007-part 7.jpg"))
-    assert kept is not None
-    assert kept.shape == (64, 64, 3)
-
-
-def test_a_recorder_without_a_folder_writes_nothing(tmp_path: Path) -> None:
-    with Recorder(None) as recorder:
-        answers = outputs(spots())
-        verdict = judge(answers, Threshold(value=0.5, rule="manual"), (64, 64))[0]
-        recorder.append(Frame(0, "a", np.zeros((4, 4, 3), np.uint8), 0, NOON), verdict, answers)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_source_is_a_file_a_folder_or_a_glob(tmp_path: Path) -> None:
-    for name in ("b.png", "a.png", "c.jpg"):
-        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
-    (tmp_path / "notes.txt").write_text("x")
-    assert [path.name for path in find_pictures(str(tmp_path))] == ["a.png", "b.png", "c.jpg"]
-    assert [path.name for path in find_pictures(f"{tmp_path}/*.png")] == ["a.png", "b.png"]
-    assert [path.name for path in find_pictures(f"file://{tmp_path}/c.jpg")] == ["c.jpg"]
-    with pytest.raises(UsageError, match="matches no file"):
-        find_pictures(f"{tmp_path}/*.bmp")
-    with pytest.raises(UsageError, match="neither a picture nor a folder"):
-        find_pictures(f"{tmp_path}/none")
-
-
-def test_a_file_that_is_no_picture_is_an_error_in_its_place(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
-    (tmp_path / "b.png").write_bytes(b"\x89PNG")
-    cv2.imwrite(str(tmp_path / "c.png"), np.zeros((8, 8, 3), np.uint8))
-    kinds = [type(each).__name__ for each in read_frames(find_pictures(str(tmp_path)))]
-    assert kinds == ["Frame", "DataError", "Frame"]

@@ -1,0 +1,93 @@
+"""Settings and engine are read again while the loop runs, when their file changed or SIGHUP asks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from aand_edge.config import RunSettings, Workspace
+from aand_edge.errors import AandEdgeError
+from aand_edge.runtime.events import Noticed, now
+from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.loop import LoopSettings
+from aand_edge.runtime.sources.camera import Camera
+
+LOOK_S = 0.5
+
+Mark = tuple[int, int]  # when a file was written, ns, and its size
+
+
+class Reloader:
+    """Called between two frames with the settings that hold; returns those to go on with.
+
+    given   fields of LoopSettings that the command line named, which go before the file
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        file: Path,
+        engine: LiveEngine,
+        cameras: list[Camera],
+        given: Mapping[str, Any],
+        tell: Callable[[Noticed], None],
+    ) -> None:
+        self._folder, self._file, self._engine, self._cameras = folder, file, engine, cameras
+        self._given, self._tell = given, tell
+        self._asked, self._looked = False, time.monotonic()
+        self._settings_mark, self._engine_mark = mark(file), mark(engine.path)
+
+    def request(self) -> None:
+        """Read everything again; from a signal handler too."""
+        self._asked = True
+
+    def __call__(self, settings: LoopSettings) -> LoopSettings:
+        swapped = self._engine.swap()
+        if isinstance(swapped, Exception):
+            self._told("warning", f"The new engine is not taken, the old one goes on: {swapped}")
+        elif swapped is not None:
+            self._told("info", f"Changed to the new build of {swapped.name}, threshold {swapped.threshold.value:.4f}")
+        if not self._asked and time.monotonic() - self._looked < LOOK_S:
+            return settings
+        asked, self._asked, self._looked = self._asked, False, time.monotonic()
+        if (found := mark(self._engine.path)) != self._engine_mark or asked:
+            self._engine_mark = found
+            self._engine.load_next()
+        if (found := mark(self._file)) != self._settings_mark or asked:
+            self._settings_mark = found
+            return self._read(settings)
+        return settings
+
+    def _read(self, settings: LoopSettings) -> LoopSettings:
+        try:
+            found = Workspace.open(self._folder).settings.run
+        except (AandEdgeError, OSError) as error:
+            self._told("warning", f"The settings stay as they are: {error}")
+            return settings
+        regions = {each.name: each.roi for each in found.cameras}
+        for camera in self._cameras:
+            if camera.name in regions:
+                camera.roi = regions[camera.name]
+        read = loop_settings(found, self._given)
+        self._told("info", f"Settings read again: {read}")
+        return read
+
+    def _told(self, level: Literal["info", "warning"], text: str) -> None:
+        self._tell(Noticed(level, text, now()))
+
+
+def loop_settings(run: RunSettings, given: Mapping[str, Any]) -> LoopSettings:
+    """The file's settings, where the command line said nothing else."""
+    return replace(LoopSettings(run.threshold, run.deadline_ms, run.fail_safe), **given)
+
+
+def mark(path: Path) -> Mark:
+    """What changes when a file does; zeros where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_mtime_ns, facts.st_size

@@ -1,0 +1,51 @@
+"""OpenCV's VideoCapture, opened quietly, with each failure as a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from aand_edge.errors import SourceError
+from aand_edge.runtime.sources.base import Grab
+
+# FFmpeg takes RTSP over UDP by default, where a lost packet smears the picture.
+FFMPEG_OPTIONS = "rtsp_transport;tcp"
+EARLY = frozenset({cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC})
+
+
+class Capture:
+    """An open VideoCapture. Not for several threads."""
+
+    def __init__(self, what: Any, backend: int, wanted: Mapping[int, float], told: str) -> None:
+        """told: what the source is called in errors. Raises SourceError where it cannot be opened."""
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", FFMPEG_OPTIONS)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it prints holds credentials
+        self._told = told
+        # Timeouts count only where they are given at once; set afterwards, they come too late for opening.
+        early = [int(number) for setting in EARLY & set(wanted) for number in (setting, wanted[setting])]
+        self._capture = cv2.VideoCapture(what, backend, early)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise SourceError(f"{told} cannot be opened", "Check that it is there and that no one else reads it.")
+        for setting, value in wanted.items():
+            if setting not in EARLY:
+                self._capture.set(setting, value)
+
+    def read(self) -> Grab | None:
+        """The next picture, stamped when it was grabbed; None where there is none."""
+        if not self._capture.grab():
+            return None
+        stamped = Grab.now(np.empty((0, 0, 3), np.uint8))
+        there, picture = self._capture.retrieve()
+        if not there or picture is None:
+            raise SourceError(f"{self._told} gave a picture that cannot be decoded", "Check its cable and format.")
+        if picture.ndim == 2:
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+        return Grab(np.ascontiguousarray(picture, dtype=np.uint8), stamped.captured, stamped.time)
+
+    def close(self) -> None:
+        self._capture.release()

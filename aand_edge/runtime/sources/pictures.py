@@ -1,0 +1,77 @@
+"""A picture, a folder or a glob of pictures: each a frame, in order, none lost; `follow` goes on with new ones."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from glob import glob, has_magic
+from pathlib import Path
+
+import numpy as np
+
+from aand_edge.data.layouts import pictures_in
+from aand_edge.data.pictures import read_picture
+from aand_edge.errors import UsageError
+from aand_edge.runtime.sources.base import Grab, SourceOptions, refuse_options
+
+LOOK_S = 0.2  # between two looks into a folder that is followed
+
+
+class PictureSource:
+    """Files. A new one is read when its size was the same in two looks: then it is whole."""
+
+    live = False
+
+    def __init__(self, where: str, options: SourceOptions) -> None:
+        """Raises UsageError where there is no picture."""
+        refuse_options("picture files", options, "follow", "rate")
+        self._folder = Path(where) if options.follow else None
+        if self._folder is not None and not self._folder.is_dir():
+            raise UsageError(f"{where} is no folder that could be followed", "Name a folder, or leave --follow out.")
+        self._waiting = deque(pictures_in(self._folder) if self._folder else find_pictures(where))
+        self._seen = set(self._waiting)
+        self._sizes: dict[Path, int] = {}
+        self._interval = 1 / options.rate if options.rate else 0.0
+
+    def open(self) -> None:
+        """Files need no opening."""
+
+    def read(self) -> Grab | None:
+        if not self._waiting and self._folder is not None:
+            time.sleep(LOOK_S)
+            self._waiting.extend(self._new(self._folder))
+            if not self._waiting:
+                return self._nothing()
+        if not self._waiting:
+            return None
+        time.sleep(self._interval)
+        path = self._waiting.popleft()
+        return Grab.now(np.ascontiguousarray(read_picture(path)[:, :, ::-1]), str(path))
+
+    def close(self) -> None:
+        """Files need no closing."""
+
+    def _nothing(self) -> Grab:
+        return Grab.now(np.empty((0, 0, 3), np.uint8))
+
+    def _new(self, folder: Path) -> list[Path]:
+        """Files that are new and have stopped growing."""
+        found = [path for path in pictures_in(folder) if path not in self._seen]
+        sizes = {path: path.stat().st_size for path in found if path.exists()}
+        whole = [path for path, size in sizes.items() if size and self._sizes.get(path) == size]
+        self._sizes = sizes
+        self._seen = (self._seen & set(pictures_in(folder))) | set(whole)  # what was taken away is forgotten
+        return whole
+
+
+def find_pictures(source: str) -> list[Path]:
+    """The files that a path, a folder or a glob names. Raises UsageError where there are none."""
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    found = pictures_in(path) if path.is_dir() else sorted(Path(each) for each in glob(source, recursive=True))
+    files = [each for each in found if each.is_file()]
+    if not files:
+        what = "matches no file" if has_magic(source) else "is neither a picture nor a folder of pictures"
+        raise UsageError(f"{source} {what}", "Name a picture, a folder, a glob, a video, or a camera such as rtsp://…")
+    return files

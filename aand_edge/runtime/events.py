@@ -110,14 +110,14 @@ class Failed:
 class Dropped:
     """`count` frames up to and with `number` that nobody looked at.
 
-    reason   newest: a newer frame came before the engine was free · trigger: no part was due · full: more parts
-             waited than there is room for · stopped: the loop ended before
+    reason   newest: a newer frame came before the engine was free · trigger: no part was due · stopped: the loop
+             ended before
     """
 
     camera: str
     number: int
     count: int
-    reason: Literal["newest", "trigger", "full", "stopped"]
+    reason: Literal["newest", "trigger", "stopped"]
     time: datetime
 
     def to_dict(self) -> dict[str, Any]:

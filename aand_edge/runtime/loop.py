@@ -108,34 +108,39 @@ class Loop:
     def run(self) -> Tally:
         """Raises EngineFailedError where the engine fails twice; the gate is in its safe state then."""
         self.tally.started = time.monotonic()
+        stopping: list[threading.Thread] = []
         try:
             for camera in self._cameras:
                 camera.start()
             while not (self._stop.is_set() or self._mailbox.finished):
                 self._settings = self._look_around(self._settings)
                 self._turn(IDLE_S)
+            stopping = self._stop_cameras()
             self._drain()
         except BaseException:
             if self._rejector is not None:
                 self._rejector.fail_safe()
             raise
         finally:
-            self._end()
+            self._end(stopping)
         return self.tally
 
-    def _drain(self) -> None:
-        """Judge what was captured before the stop, for a while."""
-        self._mailbox.release()
-        end = time.monotonic() + DRAIN_S
-        while time.monotonic() < end and self._turn(0):
-            pass
-
-    def _end(self) -> None:
+    def _stop_cameras(self) -> list[threading.Thread]:
+        """Tell every camera to end, all at once: one that hangs takes its second beside the others'."""
         self._mailbox.release()
         stopping = [threading.Thread(target=camera.stop, name="aand-stop") for camera in self._cameras]
         for each in stopping:
             each.start()
-        for each in stopping:
+        return stopping
+
+    def _drain(self) -> None:
+        """Judge what was captured before the stop, for a while."""
+        end = time.monotonic() + DRAIN_S
+        while time.monotonic() < end and self._turn(0):
+            pass
+
+    def _end(self, stopping: list[threading.Thread]) -> None:
+        for each in stopping or self._stop_cameras():
             each.join()
         for event in self._mailbox.close():
             self.publish(event)

@@ -14,7 +14,7 @@ Item = Frame | Failed | Dropped | SourceChanged
 
 WAITING_FILES = 4  # frames that a lossless lane holds before its camera waits
 WAITING_PARTS = 16  # frames of a triggered lane; each shows a part of its own
-WAITING_EVENTS = 1024  # of a lane nobody empties: the oldest go
+WAITING_EVENTS = 1024  # of a lane that nobody empties: failed frames beyond it are only counted
 
 
 class Policy(str, Enum):
@@ -30,19 +30,22 @@ class Lane:
 
     def __init__(self, camera: str, policy: Policy) -> None:
         self.camera, self.policy = camera, policy
-        self.ended = False
+        self.ended = self.closed = False
         self.frames = 0
         self._items: deque[Item] = deque()
-        self._replaced = 0
+        self._replaced = self._refused = 0
+        self._last = -1  # number of the newest frame that was refused
 
     @property
     def full(self) -> bool:
         return self.policy is Policy.LOSSLESS and self.frames >= WAITING_FILES
 
     def put(self, item: Item) -> None:
-        if isinstance(item, Frame):
+        if isinstance(item, Frame) and not self.closed:
             self._put_frame(item)
-        elif len(self._items) < WAITING_EVENTS or isinstance(item, SourceChanged):
+        elif isinstance(item, Frame) or (isinstance(item, Failed) and len(self._items) >= WAITING_EVENTS):
+            self._refused, self._last = self._refused + 1, item.number
+        else:
             self._items.append(item)
 
     def _put_frame(self, frame: Frame) -> None:
@@ -76,13 +79,13 @@ class Lane:
 
     def clear(self) -> list[Event]:
         """Everything that nobody took: frames are told as dropped, the rest as it is."""
-        frames = [item for item in self._items if isinstance(item, Frame)]
+        frames = [item.number for item in self._items if isinstance(item, Frame)]
         told: list[Event] = [item for item in self._items if not isinstance(item, Frame)]
-        if frames or self._replaced:
-            number = frames[-1].number if frames else 0
-            told.append(Dropped(self.camera, number, len(frames) + self._replaced, "stopped", now()))
+        count = len(frames) + self._replaced + self._refused
+        if count:
+            told.append(Dropped(self.camera, max([self._last, *frames]), count, "stopped", now()))
         self._items.clear()
-        self.frames = self._replaced = 0
+        self.frames = self._replaced = self._refused = 0
         return told
 
 
@@ -129,16 +132,17 @@ class Mailbox:
             return all(lane.ended for lane in self._lanes.values())
 
     def close(self) -> list[Event]:
-        """Let cameras that wait go on, into the void, and tell what nobody took."""
+        """Tell what nobody took; call it when the cameras have stopped."""
+        self.release()
         with self._changed:
-            self._closed = True
-            self._changed.notify_all()
             return [event for lane in self._lanes.values() for event in lane.clear()]
 
     def release(self) -> None:
-        """From now on no camera waits for room."""
+        """From now on no camera waits for room: what waits can be taken, what comes is counted as dropped."""
         with self._changed:
             self._closed = True
+            for lane in self._lanes.values():
+                lane.closed = True
             self._changed.notify_all()
 
     def _waiting(self) -> Iterator[bool]:

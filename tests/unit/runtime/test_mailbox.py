@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState, now
 from aand_edge.runtime.frame import Frame
-from aand_edge.runtime.mailbox import WAITING_FILES, WAITING_PARTS, Item, Mailbox, Policy
+from aand_edge.runtime.mailbox import WAITING_EVENTS, WAITING_FILES, WAITING_PARTS, Item, Mailbox, Policy
 from tests.frames import frame
 
 
@@ -99,6 +99,20 @@ def test_a_camera_that_waits_for_room_is_let_go_when_the_loop_ends() -> None:
     mailbox.release()
     camera.join(5)
     assert not camera.is_alive()
+
+
+def test_what_comes_after_the_stop_is_counted_and_not_kept() -> None:
+    mailbox = Mailbox({"a": Policy.LOSSLESS})
+    mailbox.put(frame(0))
+    mailbox.release()
+    for number in range(1, 5000):
+        mailbox.put(Failed("a", number, "torn", now()) if number % 2 else frame(number))
+    assert len(mailbox.take(1, 0)) == 1
+    events = mailbox.close()
+    failed = sum(isinstance(event, Failed) for event in events)
+    dropped = sum(event.count for event in events if isinstance(event, Dropped))
+    assert failed == WAITING_EVENTS - 1
+    assert failed + dropped == 4999
 
 
 def test_it_is_finished_when_every_end_was_taken() -> None:

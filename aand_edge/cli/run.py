@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,16 +46,20 @@ def command(
 
     Ctrl-C and SIGTERM end it after what waits was judged. SIGHUP reads aand-edge.toml and the engine again.
     """
+    from aand_edge.cli.failure import DEBUG
     from aand_edge.cli.lookup import find_engines, parse_frame, parse_roi
     from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
     from aand_edge.errors import DataError, UsageError
-    from aand_edge.runtime.station import run_station
+    from aand_edge.runtime.station import check_cameras, run_station
 
+    # What happens is told by the console and the record; a log is for who asks for one.
+    logging.getLogger("aand_edge").addHandler(logging.StreamHandler() if DEBUG in os.environ else logging.NullHandler())
     workspace = Workspace.open()
     settings = workspace.settings.run
     of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
     cameras = _cameras(settings, sources or [], {**of_camera, "follow": follow or None})
+    check_cameras(cameras)
     name = engine or settings.engine
     paths = find_engines(workspace, [name] if name else [])
     if len(paths) > 1:

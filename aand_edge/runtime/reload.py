@@ -41,7 +41,7 @@ class Reloader:
         self._settings_mark, self._engine_mark = mark(file), mark(engine.path)
 
     def request(self) -> None:
-        """Read everything again; from a signal handler too."""
+        """Look at once, and read the settings whether they changed or not; from a signal handler too."""
         self._asked = True
 
     def __call__(self, settings: LoopSettings) -> LoopSettings:
@@ -53,7 +53,7 @@ class Reloader:
         if not self._asked and time.monotonic() - self._looked < LOOK_S:
             return settings
         asked, self._asked, self._looked = self._asked, False, time.monotonic()
-        if (found := mark(self._engine.path)) != self._engine_mark or asked:
+        if (found := mark(self._engine.path)) != self._engine_mark:
             self._engine_mark = found
             self._engine.load_next()
         if (found := mark(self._file)) != self._settings_mark or asked:

@@ -22,6 +22,7 @@ from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sources.base import SourceOptions
 from aand_edge.runtime.sources.camera import Camera
+from aand_edge.runtime.sources.uri import open_source
 from aand_edge.runtime.tally import Tally
 
 SINKS_WITHOUT_PICTURES = (JsonlSink,)
@@ -66,6 +67,12 @@ def run_station(
         late.append(loop.publish)
         with signals(loop.stop, reloader.request):
             return loop.run()
+
+
+def check_cameras(cameras: Sequence[CameraSettings]) -> None:
+    """Raises UsageError or MissingDependencyError for a camera that can never work, before an engine is loaded."""
+    for each in _named(cameras).values():
+        open_source(each.source, _options(each))
 
 
 def _named(cameras: Sequence[CameraSettings]) -> dict[str, CameraSettings]:

@@ -136,7 +136,7 @@ def test_a_line_is_stopped_by_sigterm_and_reads_its_settings_again_on_sighup(eng
         record = engines / "line/verdicts.jsonl"
         try:
             wait_for(lambda: record.exists() and record.read_text().count("inspected") > 5)
-            settings.write_text(before + "\n[run]\nthreshold = 12.5\n", encoding="utf-8")
+            settings.write_text(before.replace("# threshold = 0.05 ", "threshold = 12.5 # "), encoding="utf-8")
             line.send_signal(signal.SIGHUP)
             wait_for(lambda: '"threshold": 12.5' in record.read_text())
             settings.write_text("[run\n", encoding="utf-8")

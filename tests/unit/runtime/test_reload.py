@@ -1,0 +1,88 @@
+"""Settings, regions and engine change while the loop runs; what is broken changes nothing and is told."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from aand_edge.engines.build import build_engine
+from aand_edge.runtime import reload as module
+from aand_edge.runtime.events import Noticed
+from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.loop import LoopSettings
+from aand_edge.runtime.reload import Reloader
+from aand_edge.runtime.sources.camera import Camera
+from tests.graphs import tiny_request
+
+FILE = "aand-edge.toml"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    return build_engine(tiny_request(tmp_path))[0]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / FILE).write_text(text)
+
+
+def test_settings_and_regions_are_read_when_the_file_changes(tmp_path: Path, engine: Path) -> None:
+    told: list[Noticed] = []
+    camera = Camera("top", "test://", lambda item: None)
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [camera], {"fail_safe": "pass"}, told.append)
+        before = LoopSettings()
+        assert look(before) is before
+        region = '[[run.cameras]]\nname = "top"\nsource = "test://"\nroi = [1, 2, 30, 40]\n'
+        write(tmp_path, '[run]\nthreshold = 0.5\nfail_safe = "reject"\n' + region)
+        settings = look(before)
+        assert settings == LoopSettings(0.5, None, "pass"), "the command line goes before the file"
+        assert camera.roi == (1, 2, 30, 40)
+        write(tmp_path, "[run\n")
+        assert look(settings) == settings
+        write(tmp_path, "[run]\nthreshold = inf\n")
+        assert look(settings) == settings
+        (tmp_path / FILE).unlink()
+        assert look(settings).threshold is None, "without a file the defaults hold"
+    assert [each.level for each in told] == ["info", "warning", "warning", "info"]
+    assert "The settings stay as they are" in told[1].text
+
+
+def test_a_signal_reads_them_even_where_nothing_changed(tmp_path: Path, engine: Path) -> None:
+    told: list[Noticed] = []
+    write(tmp_path, "[run]\ndeadline_ms = 20\n")
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [], {}, told.append)
+        assert look(LoopSettings()) == LoopSettings()
+        look.request()
+        assert look(LoopSettings()).deadline_ms == 20
+        assert look(LoopSettings()) == LoopSettings(), "once"
+
+
+def test_a_new_build_is_taken_and_a_broken_one_is_not(tmp_path: Path, engine: Path) -> None:
+    told: list[Noticed] = []
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [], {}, told.append)
+        text = engine.read_text()
+        engine.write_text(text.replace('"engine_sha256": "', '"engine_sha256": "0'))
+        until(lambda: look(LoopSettings()) is not None and bool(told))
+        assert "The new engine is not taken, the old one goes on" in told[0].text
+        old = live.manifest
+        engine.write_text(text)
+        until(lambda: look(LoopSettings()) is not None and len(told) == 2)
+        assert "Changed to the new build of tiny.onnxruntime.fp32" in told[1].text
+        assert live.manifest is not old
+
+
+def until(true: object) -> None:
+    end = time.monotonic() + 20
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from aand_edge.runtime.sinks.sensors import powers, temperatures
 
@@ -61,7 +60,7 @@ class Instruments:
         registry.register(_Device(root))
 
 
-class _Device(Collector):
+class _Device:
     """Temperature and power, read when Prometheus asks."""
 
     def __init__(self, root: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -183,7 +184,7 @@ class _Reel:
 
 def measured_fps(captured: list[float]) -> float:
     """Frames a second of moments in seconds, by the median of their gaps; 10 where that says nothing."""
-    gaps = [after - before for before, after in zip(captured, captured[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(captured)]
     gap = median(gaps) if gaps else 0.0
     return min(max(1 / gap, 1.0), 240.0) if gap > 0 else UNKNOWN_FPS
 

@@ -1,0 +1,77 @@
+"""The counters, gauges and histograms that Prometheus reads. Imports prometheus-client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+
+from aand_edge.runtime.sinks.sensors import powers, temperatures
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+JITTER_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+# Scores differ in scale from engine to engine; as a share of the threshold they do not.
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+
+
+class Instruments:
+    """All of them, in a registry of their own. Times are in seconds, as Prometheus has them."""
+
+    def __init__(self, root: Path) -> None:
+        registry = self.registry = CollectorRegistry()
+        by_camera = ("camera",)
+        self.frames = Counter(
+            "aand_frames", "Frames by fate: passed, rejected, failed", ("camera", "fate"), registry=registry
+        )
+        self.dropped = Counter(
+            "aand_frames_dropped", "Frames that nobody looked at", ("camera", "reason"), registry=registry
+        )
+        self.fps = Gauge("aand_fps", "Judged frames a second, over the last 10 s", by_camera, registry=registry)
+        self.stages = Histogram(
+            "aand_stage_seconds",
+            "Time from capture to verdict, by stage and in total",
+            ("camera", "stage"),
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.late = Counter("aand_deadline_misses", "Verdicts after the deadline", by_camera, registry=registry)
+        self.score = Histogram("aand_score_share", "Score over threshold", by_camera, registry=registry, buckets=SHARES)
+        self.threshold = Gauge("aand_threshold", "The threshold in use", by_camera, registry=registry)
+        self.source = Gauge("aand_source_state", "1 for the state it is in", ("camera", "state"), registry=registry)
+        self.reconnects = Counter("aand_reconnects", "Live again after a loss", by_camera, registry=registry)
+        self.pulses = Counter(
+            "aand_gate_pulses",
+            "Rejected parts at the gate: opened, merged, missed",
+            ("camera", "result"),
+            registry=registry,
+        )
+        self.pulses_late = Counter("aand_gate_late", "Verdicts after the part had passed", by_camera, registry=registry)
+        self.jitter = Histogram(
+            "aand_gate_jitter_seconds",
+            "How long after the part's own moment the gate moved",
+            by_camera,
+            registry=registry,
+            buckets=JITTER_SECONDS,
+        )
+        self.notices = Counter("aand_notices", "Notices to the operator", ("level",), registry=registry)
+        self.sink_failures = Counter("aand_sink_failures", "Events a sink could not take", ("sink",), registry=registry)
+        registry.register(_Device(root))
+
+
+class _Device:
+    """Temperature and power, read when Prometheus asks."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        warmth = GaugeMetricFamily("aand_temperature_celsius", "Thermal zones", labels=("zone", "type"))
+        for each in temperatures(self._root):
+            warmth.add_metric((each.place, each.name), each.value)
+        yield warmth
+        draw = GaugeMetricFamily("aand_power_watts", "Power rails", labels=("channel", "rail"))
+        for each in powers(self._root):
+            draw.add_metric((each.place, each.name), each.value)
+        yield draw

@@ -1,0 +1,185 @@
+"""What Prometheus reads: `http://HOST:PORT/metrics`."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import TCPServer
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from aand_edge.errors import MissingDependencyError, UsageError
+from aand_edge.runtime.events import Dropped, Event, Failed, Inspected, Noticed, Pulsed, SourceChanged, SourceState
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from aand_edge.runtime.sinks.instruments import Instruments
+
+PATH = "/metrics"
+POLL_S = 0.05
+REQUEST_S = 0.5  # a request that takes longer would hold the others up, and the end of the run
+WINDOW_S = 10.0
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsSink:
+    """Counts events, and answers Prometheus over HTTP from a thread of its own.
+
+    host   127.0.0.1 answers this machine alone, 0.0.0.0 everyone: the figures are not protected
+    port   0 takes a free one, to be read from `port`
+    root   where the kernel's files lie, for temperature and power; `/`, but for tests
+    """
+
+    name = "metrics"
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 9090, root: Path = Path("/")) -> None:
+        self.host = host
+        self.port = port
+        self._root = root
+        self._rates: dict[str, Rate] = {}
+        self._states: dict[str, SourceState] = {}
+        self._was_live: set[str] = set()
+
+    def __enter__(self) -> MetricsSink:
+        """Raises UsageError where the port cannot be had, MissingDependencyError without prometheus-client."""
+        self._told = _instruments(self._root)
+        try:
+            self._server = _Server(self.host, self.port, self._told.registry)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"The metrics cannot be served at {self.host}:{self.port} ({reason})", "Take another port or host."
+            ) from None
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="aand-metrics", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def append(self, event: Event) -> None:
+        """Count an event."""
+        if isinstance(event, Inspected):
+            self._inspected(event)
+        elif isinstance(event, Failed):
+            self._told.frames.labels(event.camera, "failed").inc()
+        elif isinstance(event, Dropped):
+            self._told.dropped.labels(event.camera, event.reason).inc(event.count)
+        elif isinstance(event, SourceChanged):
+            self._source_changed(event)
+        elif isinstance(event, Pulsed):
+            self._pulsed(event)
+        elif isinstance(event, Noticed):
+            self._told.notices.labels(event.level).inc()
+
+    def sink_failed(self, sink: str) -> None:
+        """Count a sink that could not take an event; for the loop, from any thread."""
+        self._told.sink_failures.labels(sink).inc()
+
+    def _inspected(self, event: Inspected) -> None:
+        told, camera, verdict = self._told, event.frame.camera, event.verdict
+        told.frames.labels(camera, "rejected" if event.rejected else "passed").inc()
+        told.late.labels(camera).inc(int(event.late))
+        for stage, milliseconds in asdict(event.timing).items():
+            told.stages.labels(camera, stage).observe(milliseconds / 1000)
+        told.threshold.labels(camera).set(verdict.threshold)
+        if verdict.threshold > 0:
+            told.score.labels(camera).observe(verdict.score / verdict.threshold)
+        if camera not in self._rates:
+            self._rates[camera] = Rate()
+            told.fps.labels(camera).set_function(self._rates[camera].per_second)
+        self._rates[camera].tick()
+
+    def _source_changed(self, event: SourceChanged) -> None:
+        for state in SourceState:
+            self._told.source.labels(event.camera, state.value).set(int(state == event.state))
+        reconnects = self._told.reconnects.labels(event.camera)
+        if event.state == SourceState.LIVE != self._states.get(event.camera):
+            reconnects.inc(int(event.camera in self._was_live))
+            self._was_live.add(event.camera)
+        self._states[event.camera] = event.state
+
+    def _pulsed(self, event: Pulsed) -> None:
+        result = "missed" if event.missed else "merged" if event.merged else "opened"
+        self._told.pulses.labels(event.camera, result).inc()
+        self._told.pulses_late.labels(event.camera).inc(int(event.late))
+        if not event.missed:
+            self._told.jitter.labels(event.camera).observe(event.jitter_ms / 1000)
+
+
+class Rate:
+    """How often something happens: per second, over the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[list[int]] = deque(maxlen=int(WINDOW_S) + 1)  # second on the monotonic clock, count
+
+    def tick(self) -> None:
+        """It happens now."""
+        second = int(time.monotonic())
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append([second, 0])
+        self._seconds[-1][1] += 1
+
+    def per_second(self) -> float:
+        """Of the whole seconds before this one, so that a steady rate reads steady."""
+        now = int(time.monotonic())
+        return sum(count for second, count in list(self._seconds) if now - WINDOW_S <= second < now) / WINDOW_S
+
+
+class _Server(TCPServer):
+    allow_reuse_address = True  # a port that an earlier run left a moment ago is free
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A reader that hangs up is no concern of the line; the standard library would print a traceback."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = REQUEST_S
+    server_version = "aand-edge"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != PATH:
+            self.send_error(404)
+            return
+        from prometheus_client import generate_latest
+
+        body = generate_latest(self.server.registry)
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Standard error is the command line's."""
+
+
+def _instruments(root: Path) -> Instruments:
+    try:
+        from aand_edge.runtime.sinks.instruments import Instruments
+    except ModuleNotFoundError:
+        raise MissingDependencyError(
+            "The metrics need prometheus-client, which is not installed",
+            'Install it with `pip install "aand-edge[metrics]"`.',
+        ) from None
+    return Instruments(root)

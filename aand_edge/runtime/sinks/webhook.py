@@ -1,0 +1,162 @@
+"""Events to an HTTP address, one POST each."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.client import HTTPException
+from types import TracebackType
+from typing import IO
+from urllib.parse import urlsplit
+
+from aand_edge.errors import AandEdgeError, UsageError
+from aand_edge.runtime.events import Event
+from aand_edge.runtime.sinks.payload import is_rejected, json_bytes
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+LEAVE_S = 0.9
+WORTH_A_RETRY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+class WebhookSink:
+    """Posts events as JSON, in order, from a thread of its own; `append` never waits for the network.
+
+    url            http or https; a redirection counts as a failure, since it would turn the POST into a GET
+    only_rejects   post rejected parts alone, not every event
+    timeout_s      of one attempt
+    retries        after the first attempt, each after twice the wait of the one before, from 0.5 to 30 s; an answer
+                   that says the request itself is wrong (4xx) is not tried again
+    headers        sent with each request, such as Authorization
+    queue          events that may wait; then the oldest is given up
+
+    What was given up is counted in `given_up`, and the next `append` raises and says why. On leaving, what is queued
+    gets most of a second, and what is left is given up.
+    """
+
+    name = "webhook"
+
+    def __init__(
+        self,
+        url: str,
+        only_rejects: bool = True,
+        timeout_s: float = 5,
+        retries: int = 5,
+        headers: Mapping[str, str] | None = None,
+        queue: int = 1000,
+    ) -> None:
+        self._host = _host(url)
+        if timeout_s <= 0 or retries < 0 or queue < 1:
+            raise UsageError(
+                "A webhook needs time, and room in its queue", "Make timeout_s and queue positive, retries 0 or more."
+            )
+        self.delivered = 0
+        self.given_up = 0
+        self._url = url
+        self._only_rejects = only_rejects
+        self._timeout = timeout_s
+        self._attempts = retries + 1
+        self._headers = {"Content-Type": "application/json", "User-Agent": "aand-edge", **(headers or {})}
+        self._queue: deque[bytes] = deque()
+        self._room = queue
+        self._changed = threading.Condition()
+        self._leaving = threading.Event()
+        self._complaint: str | None = None
+
+    def __enter__(self) -> WebhookSink:
+        self._leaving.clear()
+        self._thread = threading.Thread(target=self._run, name="aand-webhook", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._deadline = time.monotonic() + LEAVE_S
+            self._leaving.set()
+            self._changed.notify()
+        # A request that is under way cannot be broken off; the thread then ends by itself after timeout_s.
+        self._thread.join(LEAVE_S)
+        with self._changed:
+            self.given_up += len(self._queue)
+            self._queue.clear()
+
+    def append(self, event: Event) -> None:
+        """Queue an event. Raises AandEdgeError for events that were given up since the last call."""
+        if self._only_rejects and not is_rejected(event):
+            return
+        with self._changed:
+            if len(self._queue) == self._room:
+                self._queue.popleft()
+                self._give_up("its queue is full")
+            self._queue.append(json_bytes(event))
+            self._changed.notify()
+            complaint, self._complaint = self._complaint, None
+        if complaint is not None:
+            raise AandEdgeError(complaint, "See whether it is reachable and takes JSON.")
+
+    def _give_up(self, reason: str) -> None:
+        self.given_up += 1
+        self._complaint = f"The webhook {self._host} did not take an event ({reason})"
+
+    def _run(self) -> None:
+        opener = urllib.request.build_opener(_NoRedirection)
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._leaving.is_set())
+                if not self._queue or (self._leaving.is_set() and time.monotonic() > self._deadline):
+                    return
+                body = self._queue.popleft()
+            self._deliver(opener, body)
+
+    def _deliver(self, opener: urllib.request.OpenerDirector, body: bytes) -> None:
+        reason, wait = "", FIRST_WAIT_S
+        for attempt in range(self._attempts):
+            if attempt and self._leaving.wait(wait):
+                break
+            wait = min(2 * wait, LONGEST_WAIT_S) if attempt else wait
+            refused, reason = self._post(opener, body)
+            if not reason:
+                self.delivered += 1
+                return
+            if refused:
+                break
+        with self._changed:
+            self._give_up(reason)
+
+    def _post(self, opener: urllib.request.OpenerDirector, body: bytes) -> tuple[bool, str]:
+        """One attempt. Returns whether another would be pointless, and what went wrong, or nothing."""
+        request = urllib.request.Request(self._url, body, self._headers, method="POST")
+        try:
+            with opener.open(request, timeout=self._timeout):
+                return False, ""
+        except urllib.error.HTTPError as error:
+            error.close()
+            pointless = error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in WORTH_A_RETRY
+            return pointless, f"HTTP {error.code}"
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            return False, str(getattr(reason, "strerror", None) or reason)
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
+    ) -> None:
+        """None makes urllib raise the answer as an error."""
+
+
+def _host(url: str) -> str:
+    """The address without path and query, which may hold a secret. Raises UsageError for what is no web address."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("The webhook's url is no web address", "Begin it with http:// or https:// and a host.")
+    if parts.username is not None:
+        raise UsageError("The webhook's url holds a password", "Put it into headers, as Authorization.")
+    return parts.hostname

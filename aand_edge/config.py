@@ -128,6 +128,44 @@ class CameraSettings(Section):
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
     roi: Rectangle | None = None
     follow: bool = False
+    trigger: str = "free"
+
+
+class GateSettings(Section):
+    """[run.gate]"""
+
+    output: str
+    distance_mm: float = Field(0.0, ge=0)
+    speed_mm_s: float | None = Field(None, gt=0)
+    pulse_ms: float = Field(80.0, gt=0)
+    lead_ms: float = Field(0.0, ge=0)
+    late: Literal["skip", "pulse-now"] = "skip"
+
+
+class MqttSettings(Section):
+    """[run.mqtt]; the password comes from the environment, AAND_EDGE_MQTT_PASSWORD."""
+
+    host: str
+    port: int = Field(1883, ge=1, le=65535)
+    topic: str = "aand-edge/{camera}"
+    username: str | None = None
+    tls: bool = False
+    ca: Path | None = None
+    queue: Path | None = None
+
+
+class WebhookSettings(Section):
+    """[run.webhook]"""
+
+    url: str
+    only_rejects: bool = True
+
+
+class MetricsSettings(Section):
+    """[run.metrics]"""
+
+    host: str = "127.0.0.1"
+    port: int = Field(9090, ge=0, le=65535)
 
 
 class RejectsSettings(Section):
@@ -147,7 +185,12 @@ class RunSettings(Section):
     threshold: float | None = Field(None, allow_inf_nan=False)
     deadline_ms: float | None = Field(None, gt=0)
     fail_safe: Literal["reject", "pass"] = "reject"
+    video: Path | None = None
+    gate: GateSettings | None = None
     rejects: RejectsSettings = RejectsSettings()
+    mqtt: MqttSettings | None = None
+    webhook: WebhookSettings | None = None
+    metrics: MetricsSettings | None = None
 
 
 class Settings(Section):
@@ -311,6 +354,7 @@ TEMPLATE = """\
 # out = "verdicts"                  # verdicts.jsonl and pictures of rejected parts
 # threshold = 0.05                  # in place of the engine's own; read again while it runs
 # deadline_ms = 100.0               # from capture to verdict; read again while it runs
+# video = "overlay.mp4"             # everything that was judged, with its heat
 # fail_safe = "reject"              # or "pass": what the gate is told of a frame that failed or came late
 
 # [[run.cameras]]                   # one table a camera
@@ -321,9 +365,33 @@ TEMPLATE = """\
 # exposure = 100.0
 # flip = "none"                     # horizontal, vertical, both
 # roi = [280, 0, 720, 720]          # read again while it runs
+# trigger = "free"                  # part-gate?line=0.5&axis=x&direction=1: one frame a part
 
 # [run.rejects]
 # quota_mb = 1024.0                 # the oldest go first
 # max_age_days = 30.0
 # save_map = false                  # the raw anomaly map beside each picture
+
+# [run.gate]
+# output = "simulated:gate.log"     # gpio://18 on a Jetson, ?active_low=1
+# distance_mm = 400.0               # from the camera to the gate
+# speed_mm_s = 250.0
+# pulse_ms = 80.0
+# lead_ms = 0.0                     # how long the actuator takes
+# late = "skip"                     # or "pulse-now", where the part has passed already
+
+# [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
+# host = "broker"
+# port = 1883
+# topic = "aand-edge/{{camera}}"
+# queue = "mqtt-queue"              # what waits for the broker outlives a restart
+# tls = false                       # true, or also ca = "ca.pem"
+
+# [run.webhook]
+# url = "http://mes.local/rejects"
+# only_rejects = true
+
+# [run.metrics]                     # Prometheus
+# host = "127.0.0.1"
+# port = 9090
 """

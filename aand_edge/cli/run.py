@@ -34,6 +34,9 @@ def command(
     exposure: Annotated[float | None, typer.Option(help="In the camera driver's own unit.")] = None,
     flip: Annotated[str | None, typer.Option(help="horizontal, vertical or both.")] = None,
     roi: Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture that is kept.")] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="free (every frame), or part-gate?line=0.5&axis=x: one frame a part.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with pictures that come into the folder.")] = False,
     threshold: Annotated[float | None, typer.Option(help="In place of the engine's own.")] = None,
     deadline_ms: Annotated[float | None, typer.Option(help="From capture to verdict; later counts as late.")] = None,
@@ -58,7 +61,7 @@ def command(
     workspace = Workspace.open()
     settings = workspace.settings.run
     of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
-    cameras = _cameras(settings, sources or [], {**of_camera, "follow": follow or None})
+    cameras = _cameras(settings, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
     check_cameras(cameras)
     name = engine or settings.engine
     paths = find_engines(workspace, [name] if name else [])

@@ -32,13 +32,21 @@ class Outlet(AbstractContextManager["Outlet"]):
     pictures   whether the sink looks at pictures and maps; where not, they are not kept for it
     wait       whether events wait for room (files) or are left out and counted (a line that does not stop)
     lost       events that the sink never saw, since its queue was full
-    failures   events that it raised at
+    failures   events that it raised at; `failed` is told the sink's name at each
     """
 
-    def __init__(self, sink: Sink, pictures: bool, wait: bool, tell: Callable[[Noticed], None]) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        pictures: bool,
+        wait: bool,
+        tell: Callable[[Noticed], None],
+        failed: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self.name = sink.name
         self.lost = self.failures = 0
         self._sink, self._pictures, self._wait, self._tell = sink, pictures, wait, tell
+        self._failed = failed
         self._room = WITH_PICTURES if pictures else WITHOUT_PICTURES
         self._queue: deque[Event] = deque()
         self._changed = threading.Condition()
@@ -101,6 +109,7 @@ class Outlet(AbstractContextManager["Outlet"]):
             self._sink.append(event)
         except Exception as error:  # whatever a sink raises, inspection goes on
             self.failures += 1
+            self._failed(self.name)
             if not self._failing:
                 self._failing = True
                 LOG.error("the sink %s failed", self.name, exc_info=True)

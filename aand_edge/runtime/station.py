@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,22 +11,28 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from aand_edge.config import FILE, CameraSettings, Workspace
+from aand_edge.config import FILE, CameraSettings, GateSettings, RejectsSettings, RunSettings, Workspace
 from aand_edge.errors import UsageError
+from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
+from aand_edge.runtime.events import Event
+from aand_edge.runtime.gates.uri import open_gate
 from aand_edge.runtime.live_engine import LiveEngine
-from aand_edge.runtime.loop import Loop
+from aand_edge.runtime.loop import FailSafe, Loop
 from aand_edge.runtime.mailbox import Mailbox, Policy
 from aand_edge.runtime.reload import Reloader, loop_settings
 from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
+from aand_edge.runtime.sinks.metrics import MetricsSink
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sources.base import SourceOptions
 from aand_edge.runtime.sources.camera import Camera
 from aand_edge.runtime.sources.uri import open_source
 from aand_edge.runtime.tally import Tally
+from aand_edge.runtime.triggers.part_gate import PartGate, open_trigger
 
-SINKS_WITHOUT_PICTURES = (JsonlSink,)
+SINKS_WITH_PICTURES = ("rejects", "video")
+PASSWORD = "AAND_EDGE_MQTT_PASSWORD"
 
 
 def run_station(
@@ -46,25 +53,37 @@ def run_station(
 
     Raises UsageError for cameras or folders that cannot be, EngineFailedError where the engine fails twice.
     """
-    late: list[Callable[..., None]] = []  # the loop's own methods, which its parts need before it is there
-    named = _named(cameras)
-    ready = [Camera(name, each.source, lambda item: mailbox.put(item), _options(each)) for name, each in named.items()]
-    mailbox = Mailbox({each.name: Policy.NEWEST if each.live else Policy.LOSSLESS for each in ready})
+    late: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
+
+    def tell(event: Event) -> None:
+        late[0](event)
+
+    run = workspace.settings.run
+    named, triggers = _named(cameras), {}
+    for name, each in named.items():
+        triggers[name] = open_trigger(each.trigger)
+    ready = [
+        Camera(name, each.source, lambda item: mailbox.put(item), _options(each), triggers[name])
+        for name, each in named.items()
+    ]
+    mailbox = Mailbox({each.name: _policy(each, triggers[each.name]) for each in ready})
     lossless = not any(each.live for each in ready)
     with ExitStack() as stack:
         live = stack.enter_context(LiveEngine(engine))
         live.warm_up()
-        sinks = [watcher, *(_records(workspace, out, append) if out is not None else [])]
+        sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run)]
+        failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
         outlets = [
-            stack.enter_context(
-                Outlet(sink, not isinstance(sink, SINKS_WITHOUT_PICTURES), lossless, lambda notice: late[0](notice))
-            )
+            stack.enter_context(Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed))
             for sink in sinks
         ]
-        settings = loop_settings(workspace.settings.run, given)
-        reloader = Reloader(workspace.root, workspace.root / FILE, live, ready, given, lambda notice: late[0](notice))
-        loop = Loop(live, mailbox, ready, outlets, settings, look_around=reloader)
+        settings = loop_settings(run, given)
+        gate = _conveyor(workspace.root, run.gate, settings.fail_safe, tell) if run.gate else None
+        reloader = Reloader(workspace.root, workspace.root / FILE, live, ready, given, tell)
+        loop = Loop(live, mailbox, ready, outlets, settings, gate, look_around=reloader)
         late.append(loop.publish)
+        if gate is not None:
+            stack.enter_context(gate)
         with signals(loop.stop, reloader.request):
             return loop.run()
 
@@ -73,6 +92,7 @@ def check_cameras(cameras: Sequence[CameraSettings]) -> None:
     """Raises UsageError or MissingDependencyError for a camera that can never work, before an engine is loaded."""
     for each in _named(cameras).values():
         open_source(each.source, _options(each))
+        open_trigger(each.trigger)
 
 
 def _named(cameras: Sequence[CameraSettings]) -> dict[str, CameraSettings]:
@@ -87,12 +107,51 @@ def _options(camera: CameraSettings) -> SourceOptions:
     return SourceOptions(camera.size, camera.rate, camera.exposure, camera.flip, camera.roi, camera.follow)
 
 
-def _records(workspace: Workspace, out: Path, append: bool) -> list[Sink]:
-    rejects = workspace.settings.run.rejects
+def _uncounted(name: str) -> None:
+    """Without Prometheus, failures of sinks are told and not counted."""
+
+
+def _policy(camera: Camera, trigger: PartGate | None) -> Policy:
+    if not camera.live:
+        return Policy.LOSSLESS
+    return Policy.NEWEST if trigger is None else Policy.PARTS
+
+
+def _conveyor(folder: Path, gate: GateSettings, fail_safe: FailSafe, tell: Callable[[Event], None]) -> Conveyor:
+    travel = Travel.of(gate.distance_mm, gate.speed_mm_s, gate.pulse_ms, gate.lead_ms)
+    return Conveyor(open_gate(gate.output, folder), travel, tell, gate.late, fail_safe)
+
+
+def _records(rejects: RejectsSettings, out: Path | None, append: bool) -> list[Sink]:
+    if out is None:
+        return []
     return [
         JsonlSink(out, append=append),
         RejectsSink(out / "rejects", rejects.quota_mb, rejects.max_age_days, save_map=rejects.save_map),
     ]
+
+
+def _others(workspace: Workspace, run: RunSettings) -> list[Sink]:
+    """The sinks that the workspace file names; each imports its package only then."""
+    sinks: list[Sink] = []
+    if run.video is not None:
+        from aand_edge.runtime.sinks.video import VideoSink
+
+        sinks.append(VideoSink(workspace.resolve(run.video)))
+    if run.mqtt is not None:
+        from aand_edge.runtime.sinks.mqtt import MqttSink
+
+        mqtt, password = run.mqtt, os.environ.get(PASSWORD)
+        tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
+        queue = workspace.resolve_optional(mqtt.queue)
+        sinks.append(MqttSink(mqtt.host, mqtt.port, mqtt.topic, mqtt.username, password, tls, queue=queue))
+    if run.webhook is not None:
+        from aand_edge.runtime.sinks.webhook import WebhookSink
+
+        sinks.append(WebhookSink(run.webhook.url, run.webhook.only_rejects))
+    if run.metrics is not None:
+        sinks.append(MetricsSink(run.metrics.host, run.metrics.port))
+    return sinks
 
 
 @contextmanager

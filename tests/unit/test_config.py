@@ -12,8 +12,12 @@ from aand_edge import config
 from aand_edge.config import (
     FILE,
     CameraSettings,
+    GateSettings,
+    MetricsSettings,
+    MqttSettings,
     Settings,
     TrainSettings,
+    WebhookSettings,
     Workspace,
     write_template,
 )
@@ -76,7 +80,12 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert stated.threshold == Settings().threshold
     (camera,) = stated.run.cameras
     assert camera.model_dump(exclude=OF_CAMERA) == CameraSettings(source="").model_dump(exclude=OF_CAMERA)
-    assert stated.run.rejects == Settings().run.rejects
+    run = stated.run
+    assert run.rejects == Settings().run.rejects
+    assert run.gate == GateSettings(output="simulated:gate.log", distance_mm=400, speed_mm_s=250)
+    assert run.mqtt == MqttSettings(host="broker", queue=Path("mqtt-queue"))
+    assert run.webhook == WebhookSettings(url="http://mes.local/rejects")
+    assert run.metrics == MetricsSettings()
 
 
 def test_what_init_is_given_stands_in_the_file(tmp_path: Path) -> None:

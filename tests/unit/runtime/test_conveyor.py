@@ -1,0 +1,178 @@
+"""The gate is open exactly while a rejected part stands before it, and each part is told once."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from aand_edge.errors import GateError, MissingDependencyError, UsageError
+from aand_edge.runtime import conveyor as module
+from aand_edge.runtime.conveyor import Conveyor, Travel
+from aand_edge.runtime.events import Event, Noticed, Pulsed
+from aand_edge.runtime.gates.gpio import GpioGate
+from aand_edge.runtime.gates.simulated import SimulatedGate
+from aand_edge.runtime.gates.uri import open_gate
+
+
+class Moves(SimulatedGate):
+    """Remembers when it moved; fails as often as a test says."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__()
+        self.moves: list[tuple[float, bool]] = []
+        self.failures, self.connected = failures, 0
+
+    def __enter__(self) -> Moves:
+        self.connected += 1
+        return self
+
+    def set(self, rejecting: bool) -> None:
+        if rejecting and self.failures:
+            self.failures -= 1
+            raise GateError("the gate does not answer")
+        self.moves.append((time.monotonic(), rejecting))
+        self.rejecting = rejecting
+
+
+def pulsed(events: list[Event]) -> dict[int, Pulsed]:
+    return {event.number: event for event in events if isinstance(event, Pulsed)}
+
+
+def opened(gate: Moves) -> list[tuple[float, float]]:
+    """From when to when it was open."""
+    moves = [each for each in gate.moves[1:] if each[1]], [each for each in gate.moves[1:] if not each[1]]
+    return [(up, down) for (up, _), (down, _) in zip(*moves, strict=False)]
+
+
+def test_each_part_is_pushed_off_at_its_own_time() -> None:
+    gate, events = Moves(), list[Event]()
+    start = time.monotonic()
+    with Conveyor(gate, Travel(0.2, 0.02, 0.01), events.append) as conveyor:
+        conveyor.reject("a", 1, start)
+        conveyor.reject("a", 2, start + 0.1)
+    spans = opened(gate)
+    assert [up - start for up, _ in spans] == pytest.approx([0.19, 0.29], abs=0.04)
+    assert [down - up for up, down in spans] == pytest.approx([0.02, 0.02], abs=0.04)
+    assert not gate.rejecting
+    told = pulsed(events)
+    assert {number: (each.late, each.merged, each.missed) for number, each in told.items()} == {
+        1: (False, False, False),
+        2: (False, False, False),
+    }
+    assert all(0 <= each.jitter_ms < 40 for each in told.values())
+
+
+def test_overlapping_pulses_are_one() -> None:
+    gate, events = Moves(), list[Event]()
+    start = time.monotonic()
+    with Conveyor(gate, Travel(0.1, 0.1), events.append) as conveyor:
+        for number in range(3):
+            conveyor.reject("a", number, start + 0.03 * number)
+    ((up, down),) = opened(gate)
+    assert down - up == pytest.approx(0.16, abs=0.05)
+    assert [each.merged for _, each in sorted(pulsed(events).items())] == [False, True, True]
+
+
+@pytest.mark.parametrize(("late", "moves"), [("skip", 0), ("pulse-now", 1)])
+def test_a_part_that_has_passed_is_told_and_goes_the_stated_way(late: str, moves: int) -> None:
+    gate, events = Moves(), list[Event]()
+    policy = "skip" if late == "skip" else "pulse-now"
+    with Conveyor(gate, Travel(0.1, 0.01), events.append, policy) as conveyor:  # type: ignore[arg-type]
+        conveyor.reject("a", 5, time.monotonic() - 0.3)
+    told = pulsed(events)[5]
+    assert (told.late, told.missed) == (True, not moves)
+    assert len(opened(gate)) == moves
+
+
+def test_without_a_distance_the_gate_opens_at_once() -> None:
+    gate, events = Moves(), list[Event]()
+    with Conveyor(gate, Travel.of(0, None, 10, 0), events.append) as conveyor:
+        conveyor.reject("a", 0, time.monotonic() - 0.5)
+    assert (pulsed(events)[0].late, pulsed(events)[0].missed, len(opened(gate))) == (False, False, 1)
+
+
+@pytest.mark.parametrize(("safe", "open_"), [("reject", True), ("pass", False)])
+def test_where_nobody_judges_the_gate_stays_in_its_safe_position(safe: str, open_: bool) -> None:
+    gate, events = Moves(), list[Event]()
+    position = "reject" if safe == "reject" else "pass"
+    with Conveyor(gate, Travel(5.0), events.append, safe=position) as conveyor:  # type: ignore[arg-type]
+        conveyor.reject("a", 1, time.monotonic())
+        conveyor.fail_safe()
+    assert gate.rejecting is open_
+    assert pulsed(events)[1].missed, "the part in flight is told"
+
+
+def test_parts_in_flight_are_bounded_and_told_when_the_loop_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_FLIGHT", 3)
+    monkeypatch.setattr(module, "DRAIN_S", 0.05)
+    gate, events = Moves(), list[Event]()
+    with Conveyor(gate, Travel(60.0), events.append) as conveyor:
+        for number in range(5):
+            conveyor.reject("a", number, time.monotonic())
+    assert {number: each.missed for number, each in pulsed(events).items()} == dict.fromkeys(range(5), True)
+
+
+@pytest.mark.parametrize(("failures", "missed"), [(1, False), (2, True)])
+def test_a_gate_that_does_not_answer_is_connected_afresh_once(failures: int, missed: bool) -> None:
+    gate, events = Moves(failures), list[Event]()
+    with Conveyor(gate, Travel(0.0, 0.01), events.append) as conveyor:
+        conveyor.reject("a", 1, time.monotonic())
+    assert gate.connected == 2
+    assert pulsed(events)[1].missed is missed
+    assert any(isinstance(each, Noticed) and "did not move" in each.text for each in events) is missed
+
+
+def test_a_distance_needs_a_speed() -> None:
+    assert Travel.of(400, 200, 80, 5) == Travel(2.0, 0.08, 0.005)
+    with pytest.raises(UsageError, match="needs the belt's speed"):
+        Travel.of(400, None, 80, 0)
+
+
+def test_a_simulated_gate_writes_down_its_moves(tmp_path: Path) -> None:
+    with open_gate("simulated:gate.log", tmp_path) as gate:
+        gate.set(True)
+        gate.set(False)
+    lines = [json.loads(line) for line in (tmp_path / "gate.log").read_text().splitlines()]
+    assert [line["rejecting"] for line in lines] == [True, False]
+    with pytest.raises(GateError, match="cannot be written"), open_gate("simulated:none/gate.log", tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("uri", ["relay://1", "gpio://top", "gpio://7?high=1", "simulated"])
+def test_what_is_no_gate_is_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(UsageError, match="There is no gate"):
+        open_gate(uri, tmp_path)
+
+
+@pytest.mark.parametrize(("uri", "levels"), [("gpio://18", [0, 1, 0]), ("gpio://18?active_low=1", [1, 0, 1])])
+def test_a_pin_moves_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, levels: list[int]) -> None:
+    """Over a stand-in with the calls that Jetson.GPIO documents."""
+    seen: list[int] = []
+    cleaned: list[int] = []
+    gpio = SimpleNamespace(
+        BOARD="BOARD",
+        OUT="OUT",
+        HIGH=1,
+        LOW=0,
+        setmode=lambda mode: None,
+        setup=lambda pin, way, initial: seen.append(initial),
+        output=lambda pin, level: seen.append(level),
+        cleanup=cleaned.append,
+    )
+    monkeypatch.setitem(sys.modules, "Jetson", ModuleType("Jetson"))
+    monkeypatch.setitem(sys.modules, "Jetson.GPIO", gpio)  # type: ignore[arg-type]
+    with open_gate(uri, tmp_path) as gate:
+        gate.set(True)
+        gate.set(False)
+    assert (seen, cleaned) == (levels, [18])
+
+
+def test_without_jetson_gpio_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "Jetson.GPIO", None)
+    with pytest.raises(MissingDependencyError, match=r"aand-edge\[gpio\]"):
+        GpioGate(7)

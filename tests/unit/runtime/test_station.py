@@ -1,0 +1,113 @@
+"""Everything put together by the workspace file: cameras, gate and sinks are what it says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aand_edge.config import CameraSettings, Workspace
+from aand_edge.engines.build import build_engine
+from aand_edge.errors import UsageError
+from aand_edge.runtime.events import Event, Inspected, Pulsed, SourceChanged
+from aand_edge.runtime.station import check_cameras, run_station
+from tests.graphs import tiny_request
+from tests.unit.runtime.test_delivery import Listener
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    return build_engine(tiny_request(tmp_path))[0]
+
+
+def camera(source: str, **more: object) -> CameraSettings:
+    return CameraSettings.model_validate({"source": source, **more})
+
+
+def workspace(folder: Path, text: str = "") -> Workspace:
+    (folder / "aand-edge.toml").write_text(text)
+    return Workspace.open(folder)
+
+
+def test_rejected_parts_reach_record_gate_webhook_and_metrics(tmp_path: Path, engine: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    text = """
+[run]
+threshold = -1.0
+[run.rejects]
+save_map = true
+[run.gate]
+output = "simulated:gate.log"
+pulse_ms = 5.0
+[run.metrics]
+port = 0
+"""
+    watcher = Listener()
+    cameras = [camera("test://?rate=0&count=6&parts=2&size=64", name="top")]
+    tally = run_station(workspace(tmp_path, text), engine, cameras, tmp_path / "out", watcher, {})
+    assert (tally.judged, tally.rejected, tally.failed) == (6, 6, 0)
+    lines = [json.loads(line) for line in (tmp_path / "out/verdicts.jsonl").read_text().splitlines()]
+    assert [line["number"] for line in lines if line["event"] == "inspected"] == list(range(6))
+    assert sorted(line["number"] for line in lines if line["event"] == "pulsed") == list(range(6))
+    assert len(list((tmp_path / "out/rejects").glob("*-map.npy"))) == 6
+    moves = [json.loads(line)["rejecting"] for line in (tmp_path / "gate.log").read_text().splitlines()]
+    assert True in moves
+    assert moves[-1] is False
+    assert sum(isinstance(event, Pulsed) for event in watcher.seen) == 6
+
+
+def test_several_cameras_share_the_engine_each_in_its_order(tmp_path: Path, engine: Path) -> None:
+    watcher = Listener()
+    cameras = [camera(f"test://?rate=0&count={count}&parts=2&size=64") for count in (5, 9)]
+    tally = run_station(workspace(tmp_path), engine, cameras, None, watcher, {"threshold": 9.0})
+    assert (tally.judged, tally.rejected) == (14, 0)
+    for name, count in (("camera1", 5), ("camera2", 9)):
+        judged = [each.number for each in watcher.seen if isinstance(each, Inspected) and each.camera == name]
+        assert judged == list(range(count))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_loop_with_everything_told(tmp_path: Path, engine: Path, number: signal.Signals) -> None:
+    watcher, seconds = Listener(), list[float]()
+
+    def send() -> None:
+        wait_for(lambda: sum(isinstance(event, Inspected) for event in watcher.seen) > 3)
+        seconds.append(time.monotonic())
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    cameras = [camera("test://?rate=100&parts=2&size=64")]
+    before = signal.getsignal(number)
+    tally = run_station(workspace(tmp_path), engine, cameras, None, watcher, {})
+    sender.join()
+    assert time.monotonic() - seconds[0] < 2
+    assert signal.getsignal(number) is before
+    events: list[Event] = watcher.seen
+    assert tally.judged == sum(isinstance(event, Inspected) for event in events)
+    assert [event.state.value for event in events if isinstance(event, SourceChanged)][:2] == ["connecting", "live"]
+    assert not [each for each in threading.enumerate() if each.name.startswith("aand-")]
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_what_cannot_be_is_told_before_an_engine_is_loaded() -> None:
+    twice = [camera("test://", name="top"), camera("test://", name="top")]
+    with pytest.raises(UsageError, match="Two cameras have one name"):
+        check_cameras(twice)
+    with pytest.raises(UsageError, match="There is no trigger"):
+        check_cameras([camera("test://", trigger="motion")])
+    with pytest.raises(UsageError, match="There is no source"):
+        check_cameras([camera("ftp://x")])

@@ -1,0 +1,63 @@
+"""The workspace: a folder with `aand-edge.toml`, `models/`, `calib/`, `engines/` and `benchmarks/`.
+
+[data]       which pictures          [calibrate]  how the ranges of int8 engines are read
+[model]      which network           [build]      precision and backend of engines
+[train]      how it learns           [bench]      how long and how hard to measure
+[threshold]  how many good parts may be rejected     [run]  cameras, gate and sinks of the loop
+"""
+
+from __future__ import annotations
+
+from aand_edge.config.run import (
+    CameraSettings,
+    GateSettings,
+    MetricsSettings,
+    MqttSettings,
+    RejectsSettings,
+    RunSettings,
+    WebhookSettings,
+)
+from aand_edge.config.sections import (
+    SCHEDULES,
+    Backbone,
+    BenchSettings,
+    BuildSettings,
+    CalibrateSettings,
+    DataSettings,
+    Layout,
+    ModelSettings,
+    Preset,
+    Schedule,
+    Section,
+    ThresholdSettings,
+    TrainSettings,
+)
+from aand_edge.config.template import write_template
+from aand_edge.config.workspace import FILE, Settings, Workspace
+
+__all__ = [
+    "FILE",
+    "SCHEDULES",
+    "Backbone",
+    "BenchSettings",
+    "BuildSettings",
+    "CalibrateSettings",
+    "CameraSettings",
+    "DataSettings",
+    "GateSettings",
+    "Layout",
+    "MetricsSettings",
+    "ModelSettings",
+    "MqttSettings",
+    "Preset",
+    "RejectsSettings",
+    "RunSettings",
+    "Schedule",
+    "Section",
+    "Settings",
+    "ThresholdSettings",
+    "TrainSettings",
+    "WebhookSettings",
+    "Workspace",
+    "write_template",
+]

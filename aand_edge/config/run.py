@@ -1,0 +1,91 @@
+"""The section [run] of `aand-edge.toml`: cameras, gate and sinks of the camera loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from aand_edge.config.sections import Section
+
+Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Rectangle = tuple[
+    Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+]
+
+
+class CameraSettings(Section):
+    """[[run.cameras]]"""
+
+    source: str
+    name: str | None = None
+    size: Size | None = None
+    rate: float | None = Field(None, gt=0)
+    exposure: float | None = None
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    roi: Rectangle | None = None
+    follow: bool = False
+    trigger: str = "free"
+
+
+class GateSettings(Section):
+    """[run.gate]"""
+
+    output: str
+    distance_mm: float = Field(0.0, ge=0)
+    speed_mm_s: float | None = Field(None, gt=0)
+    pulse_ms: float = Field(80.0, gt=0)
+    lead_ms: float = Field(0.0, ge=0)
+    late: Literal["skip", "pulse-now"] = "skip"
+
+
+class MqttSettings(Section):
+    """[run.mqtt]; the password comes from the environment, AAND_EDGE_MQTT_PASSWORD."""
+
+    host: str
+    port: int = Field(1883, ge=1, le=65535)
+    topic: str = "aand-edge/{camera}"
+    username: str | None = None
+    tls: bool = False
+    ca: Path | None = None
+    queue: Path | None = None
+
+
+class WebhookSettings(Section):
+    """[run.webhook]"""
+
+    url: str
+    only_rejects: bool = True
+
+
+class MetricsSettings(Section):
+    """[run.metrics]"""
+
+    host: str = "127.0.0.1"
+    port: int = Field(9090, ge=0, le=65535)
+
+
+class RejectsSettings(Section):
+    """[run.rejects]"""
+
+    quota_mb: float = Field(1024.0, gt=0)
+    max_age_days: float = Field(30.0, gt=0)
+    save_map: bool = False
+
+
+class RunSettings(Section):
+    """[run]; threshold, deadline_ms and fail_safe are read again while the loop runs, and so are cameras' roi."""
+
+    engine: str | None = None
+    cameras: tuple[CameraSettings, ...] = ()
+    out: Path | None = None
+    threshold: float | None = Field(None, allow_inf_nan=False)
+    deadline_ms: float | None = Field(None, gt=0)
+    fail_safe: Literal["reject", "pass"] = "reject"
+    video: Path | None = None
+    gate: GateSettings | None = None
+    rejects: RejectsSettings = RejectsSettings()
+    mqtt: MqttSettings | None = None
+    webhook: WebhookSettings | None = None
+    metrics: MetricsSettings | None = None

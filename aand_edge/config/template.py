@@ -1,0 +1,142 @@
+"""A commented `aand-edge.toml`: every key, with its default or an example."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+from aand_edge.artifacts import write_text
+from aand_edge.config.sections import SCHEDULES, Backbone, Preset
+from aand_edge.config.workspace import FILE, parse
+from aand_edge.errors import UsageError
+
+
+def write_template(
+    folder: Path, data: Path | None = None, backbone: str | None = None, preset: str | None = None
+) -> Path:
+    """Write a commented workspace file.
+
+    Raises UsageError where there is one already, or where there is no such backbone or preset; then nothing is written.
+    """
+    path = folder / FILE
+    if path.exists():
+        raise UsageError(f"{path} exists already", "Edit it, or take another folder.")
+    _check_name("backbone", backbone, get_args(Backbone))
+    _check_name("preset", preset, get_args(Preset))
+    text = TEMPLATE.format(
+        root=_line("root", data.as_posix()) if data else '# root = "pictures"',
+        backbone=_line("backbone", backbone) if backbone else '# backbone = "wide_resnet50_2"',
+        preset=_line("preset", preset) if preset else '# preset = "paper"',
+        **{key: f"# {_line(key, value)}" for key, value in SCHEDULES[preset or "paper"].items()},
+    )
+    parse(text, path)
+    write_text(path, text)
+    return path
+
+
+def _check_name(what: str, name: str | None, names: tuple[str, ...]) -> None:
+    if name is not None and name not in names:
+        raise UsageError(f"There is no {what} '{name}'", f"Choose one of: {', '.join(names)}.")
+
+
+def _line(key: str, value: str | float) -> str:
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"  # a JSON string is a TOML string too
+
+
+TEMPLATE = """\
+# The workspace of aand-edge. Paths are relative to this file; a line behind # shows the default.
+
+[data]
+{root:<35} # a category, or a folder of categories
+# layout = "auto"                   # mvtec, visa, mvtec3d or folder
+# category = "screw"                # where root holds several
+
+[model]
+{backbone:<35} # wide_resnet50_2 (the paper's), resnet50, resnet34, resnet18, efficientnet_lite0
+# size = 256                        # side of the square picture, a multiple of 32
+# weights = "resnet18.pth"          # in place of the published ImageNet weights
+
+[train]
+{preset:<35} # paper (100 + 120 epochs) or short (4 + 12, for a CPU)
+{epochs_amplify:<35} # this and the next four are the preset's, unless given
+{epochs_distill}
+{batch}
+{lr}
+{schedule:<35} # step or cosine
+# seed = 0
+# holdout = 0.1                     # share of the good pictures kept for the threshold
+# amplify = true                    # false: reverse distillation
+# hard_patches = 10                 # 0: its plain loss
+# textures = "dtd"                  # folder of textures for synthetic anomalies
+# device = "auto"                   # cpu or cuda
+
+[threshold]
+# false_rejects = 0.01              # share of good parts that may be rejected
+
+[calibrate]
+# method = "percentile"             # minmax, entropy, mse
+# percentile = 99.999               # of a tensor's values other than zero
+# images = 16                       # held-out pictures to look at
+# anomalies = false                 # true: also at synthetic anomalies on them
+
+[build]
+# precision = "fp32"                # fp16, int8
+# quantise = ["teacher2", "bottleneck"]   # regions of an int8 engine; `aand-edge inspect GRAPH` lists them
+# backend = "auto"                  # tensorrt, tensorrt-rtx, openvino or onnxruntime
+# threads = 0                       # of a CPU engine; 0: the backend's choice
+# opt_level = 3                     # TensorRT: how long it searches for fast kernels, 0 to 5
+# workspace_mb = 1024               # TensorRT: scratch memory of its kernels
+# zero_copy = false                 # TensorRT on a Jetson: frames are read where the host wrote them
+
+[bench]
+# repeats = 200                     # timed frames an engine
+# warmup = 20
+# budget_ms = 50.0                  # P99 above it ends in exit code 6
+
+[run]                               # what `aand-edge run` takes where no source is named
+# engine = "NAME"                   # the only one of the workspace by default
+# out = "verdicts"                  # verdicts.jsonl and pictures of rejected parts
+# threshold = 0.05                  # in place of the engine's own; read again while it runs
+# deadline_ms = 100.0               # from capture to verdict; read again while it runs
+# video = "overlay.mp4"             # everything that was judged, with its heat
+# fail_safe = "reject"              # or "pass": what the gate is told of a frame that failed or came late
+
+# [[run.cameras]]                   # one table a camera
+# source = "v4l2:///dev/video0"     # csi://0, rtsp://…, a file, a folder, test://, genicam://SERIAL
+# name = "top"
+# size = [1280, 720]
+# rate = 30.0
+# exposure = 100.0
+# flip = "none"                     # horizontal, vertical, both
+# roi = [280, 0, 720, 720]          # read again while it runs
+# trigger = "free"                  # part-gate?line=0.5&axis=x&direction=1: one frame a part
+
+# [run.rejects]
+# quota_mb = 1024.0                 # the oldest go first
+# max_age_days = 30.0
+# save_map = false                  # the raw anomaly map beside each picture
+
+# [run.gate]
+# output = "simulated:gate.log"     # gpio://18 on a Jetson, ?active_low=1
+# distance_mm = 400.0               # from the camera to the gate
+# speed_mm_s = 250.0
+# pulse_ms = 80.0
+# lead_ms = 0.0                     # how long the actuator takes
+# late = "skip"                     # or "pulse-now", where the part has passed already
+
+# [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
+# host = "broker"
+# port = 1883
+# topic = "aand-edge/{{camera}}"
+# queue = "mqtt-queue"              # what waits for the broker outlives a restart
+# tls = false                       # true, or also ca = "ca.pem"
+
+# [run.webhook]
+# url = "http://mes.local/rejects"
+# only_rejects = true
+
+# [run.metrics]                     # Prometheus
+# host = "127.0.0.1"
+# port = 9090
+"""

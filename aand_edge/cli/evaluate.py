@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Measure a trained model on the test split: the reference that engines are compared with."""
     from aand_edge.cli.lookup import find_model, trained_category
-    from aand_edge.cli.show import answer, facts, percent, ticking
+    from aand_edge.cli.show import answer, facts, percent, say, ticking
     from aand_edge.config import Workspace
     from aand_edge.training.evaluate import evaluate_model
 
@@ -28,6 +28,8 @@ def command(
     parts = trained_category(workspace, folder, data, layout, category)
     with ticking("evaluate") as tick:
         card, metrics = evaluate_model(folder, parts, device, tick)
+    if parts.name != card.data["category"]:
+        say(f"{card.name} was trained on {card.data['category']}: figures on {parts.name} are not put on its card")
     rows = [
         ("image AUROC", percent(metrics.image_auroc)),
         ("pixel AUROC", percent(metrics.pixel_auroc)),

@@ -88,12 +88,12 @@ class FaultyCamera:
 class FaultyRunner:
     """An engine that fails now and then; it has to be opened afresh."""
 
-    def __init__(self, runner: Runner, counts: Counts) -> None:
-        self._runner, self._counts, self._calls = runner, counts, 0
+    def __init__(self, runner: Runner, counts: Counts, fails_every: int) -> None:
+        self._runner, self._counts, self._fails_every, self._calls = runner, counts, fails_every, 0
 
     def infer(self, frames: Frames) -> Outputs:
         self._calls += 1
-        if self._calls == ENGINE_FAILS_EVERY:
+        if self._calls == self._fails_every:
             self._counts["engine"] = self._counts.get("engine", 0) + 1
             raise RuntimeError("an illegal memory access was encountered")
         return self._runner.infer(frames)
@@ -132,14 +132,14 @@ class Troubled:
                 raise OSError(28, "No space left on device")
 
 
-def soak(engine: Path, seconds: float, out: Path) -> dict[str, Any]:
+def soak(engine: Path, seconds: float, out: Path, engine_fails_every: int = ENGINE_FAILS_EVERY) -> dict[str, Any]:
     """Run it; the record lies in `out`."""
     counts: Counts = {}
     load = live_engine.load_engine
 
     def faulty(path: Path) -> tuple[Any, FaultyRunner]:
         manifest, runner = load(path)
-        return manifest, FaultyRunner(runner, counts)
+        return manifest, FaultyRunner(runner, counts, engine_fails_every)
 
     live_engine.load_engine = faulty
     cameras.BACKOFF_S = (0.02, 0.1)
@@ -245,10 +245,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", type=Path)
     parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--engine-fails-every", type=int, default=ENGINE_FAILS_EVERY, help="calls; 0: it never fails")
     parser.add_argument("--record", type=Path, required=True, help="an empty folder for verdicts.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="without a suffix: .json and .md are written")
     options = parser.parse_args()
-    result = soak(options.engine, options.seconds, options.record)
+    result = soak(options.engine, options.seconds, options.record, options.engine_fails_every)
     write_json(options.out.with_suffix(".json"), result)
     write_text(options.out.with_suffix(".md"), markdown(result))
     print(markdown(result))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aand_edge.runtime.events import Dropped, Event, Failed, Inspected, Pulsed, SourceChanged, SourceState
 
 REMEMBERED = 10_000  # latencies: the last frames', so that memory does not grow
 PERCENTILES = (50, 95, 99)
+COLUMNS = ("latency_ms", "inference_ms", "loop_ms")
 
 
 @dataclass
@@ -28,19 +30,18 @@ class Tally:
     gate_missed: int = 0
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
-    _total: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _inferred: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _beside: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    # Columns: total, inference, beside it. Held whole from the start, so that memory is flat from the first frame on.
+    _latencies: NDArray[np.float32] = field(default_factory=lambda: np.zeros((REMEMBERED, 3), np.float32))
 
     def count(self, event: Event) -> None:
         """Take one event into account."""
         if isinstance(event, Inspected):
+            timing = event.timing
+            row = self._latencies[self.judged % REMEMBERED]
+            row[:] = timing.total, timing.inferred, timing.prepared + timing.judged
             self.judged += 1
             self.rejected += event.rejected
             self.late += event.late
-            self._total.append(event.timing.total)
-            self._inferred.append(event.timing.inferred)
-            self._beside.append(event.timing.prepared + event.timing.judged)
         elif isinstance(event, Failed):
             self.failed += 1
         elif isinstance(event, Dropped):
@@ -58,6 +59,7 @@ class Tally:
     def to_dict(self) -> dict[str, Any]:
         """The summary that `run --json` ends with. `latency_ms` is capture to verdict, `loop_ms` that without
         waiting and inference."""
+        known = self._latencies[: min(self.judged, REMEMBERED)]
         return {
             "judged": self.judged,
             "rejected": self.rejected,
@@ -69,13 +71,11 @@ class Tally:
             "gate_missed": self.gate_missed,
             "seconds": self.seconds,
             "fps": self.judged / self.seconds if self.seconds else 0.0,
-            "latency_ms": _percentiles(self._total),
-            "inference_ms": _percentiles(self._inferred),
-            "loop_ms": _percentiles(self._beside),
+            **{name: _percentiles(column) for name, column in zip(COLUMNS, known.T, strict=True)},
         }
 
 
-def _percentiles(values: deque[float]) -> dict[str, float]:
-    if not values:
+def _percentiles(values: NDArray[np.float32]) -> dict[str, float]:
+    if not len(values):
         return {}
     return {f"p{p}": float(np.percentile(values, p, method="inverted_cdf")) for p in PERCENTILES}

@@ -16,9 +16,8 @@ from tests.graphs import tiny_request
 def test_every_frame_is_accounted_for_whatever_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_engine, "load_engine", live_engine.load_engine)  # the soak replaces both
     monkeypatch.setattr(camera, "BACKOFF_S", camera.BACKOFF_S)
-    monkeypatch.setattr(soak, "ENGINE_FAILS_EVERY", 20)  # a busy machine judges few frames in so short a time
     engine = build_engine(tiny_request(tmp_path))[0]
-    result = soak.soak(engine, 12, tmp_path / "record")
+    result = soak.soak(engine, 12, tmp_path / "record", 20)  # a busy machine judges few frames in so short a time
     assert result["given"] == result["accounted"] > 500
     assert result["judged"] > 40
     assert {"torn", "other size", "engine", "SIGHUP"} <= set(result["injected"])

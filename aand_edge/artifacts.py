@@ -218,6 +218,7 @@ class Acceptance(Record):
     score_spread: float  # standard deviation of the reference scores: what the errors are small against
     flips: int  # verdicts that differ when each is judged by its own threshold
     scores: list[float]
+    brightness: list[float] = []  # mean grey level of what was scored; empty in manifests older than drift
 
 
 class EngineFacts(Record):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from aand_edge.config.run import (
     CameraSettings,
+    DriftSettings,
     GateSettings,
     MetricsSettings,
     MqttSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "CalibrateSettings",
     "CameraSettings",
     "DataSettings",
+    "DriftSettings",
     "GateSettings",
     "Layout",
     "MetricsSettings",

@@ -74,6 +74,14 @@ class RejectsSettings(Section):
     save_map: bool = False
 
 
+class DriftSettings(Section):
+    """[run.drift]; see `runtime.drift`."""
+
+    enabled: bool = True
+    window: int = Field(100, ge=20)
+    false_alarms: float = Field(1e-4, gt=0, lt=0.5)
+
+
 class RunSettings(Section):
     """[run]; threshold, deadline_ms and fail_safe are read again while the loop runs, and so are cameras' roi."""
 
@@ -86,6 +94,7 @@ class RunSettings(Section):
     video: Path | None = None
     gate: GateSettings | None = None
     rejects: RejectsSettings = RejectsSettings()
+    drift: DriftSettings = DriftSettings()
     mqtt: MqttSettings | None = None
     webhook: WebhookSettings | None = None
     metrics: MetricsSettings | None = None

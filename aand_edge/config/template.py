@@ -125,6 +125,11 @@ TEMPLATE = """\
 # lead_ms = 0.0                     # how long the actuator takes
 # late = "skip"                     # or "pulse-now", where the part has passed already
 
+# [run.drift]                       # warns when parts leave those that the engine was accepted on
+# enabled = true
+# window = 100                      # parts compared at once
+# false_alarms = 0.0001             # chance that unchanged parts raise one, a window
+
 # [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
 # host = "broker"
 # port = 1883

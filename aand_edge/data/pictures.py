@@ -59,6 +59,11 @@ def decode_picture(data: bytes, path: Path) -> NDArray[np.uint8]:
     return cv2.cvtColor(raw, code).astype(np.uint8, copy=False)
 
 
+def brightness(picture: NDArray[np.uint8]) -> float:
+    """Mean grey level, 0 to 255, over all channels of every fourth row and column of a picture (H, W, 3)."""
+    return float(picture[::4, ::4].mean())
+
+
 def _decode(data: bytes, path: Path) -> NDArray[Any]:
     """The stored values: (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA, of any depth."""
     reason = fault(data)

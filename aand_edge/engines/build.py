@@ -24,6 +24,8 @@ from aand_edge.artifacts import (
     atomic_path,
     sha256_file,
 )
+from aand_edge.data.pictures import brightness
+from aand_edge.data.resize import crop
 from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner
 from aand_edge.engines.load import check_engine, check_weight_bits
 from aand_edge.engines.registry import find_backend
@@ -136,7 +138,9 @@ def _accepted(
 ) -> EngineManifest:
     scores = score_frames(runner, holdout.frames, told.batch, progress)
     threshold = conformal_threshold(scores, false_rejects)
+    looked_at = [frame if holdout.roi is None else crop(frame, holdout.roi) for frame in holdout.frames]
     acceptance = accept(scores, holdout.scores, threshold, false_rejects, measured=told.budget is not None)
+    acceptance = acceptance.model_copy(update={"brightness": [brightness(each) for each in looked_at]})
     return EngineManifest(**told.model_dump(), acceptance=acceptance, threshold=threshold)
 
 

@@ -5,6 +5,7 @@
     Dropped          frames that nobody looked at, how many and why: a newer one came, or no trigger asked for them
     SourceChanged    a camera connects, is live, stalls, is lost, ends
     Pulsed           the reject gate moved for a part, and how far from the part's own time
+    Compared         a camera's last parts were compared with those at acceptance
     Noticed          settings reloaded, an engine swapped, scores drifted, a sink failed
 
 Every frame of a camera ends in exactly one of the first three.
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 
 from aand_edge.runtime.frame import Frame
 from aand_edge.runtime.verdict import Verdict
+
+Quantity = Literal["score", "brightness"]
 
 
 class SourceState(str, Enum):
@@ -162,6 +165,27 @@ class Pulsed:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A camera's last parts beside the pictures on which the engine was accepted; see `drift`.
+
+    share        of all pairs (part, accepted picture), those in which the part's value is higher; ½: no change
+    deviations   its distance from ½, in standard deviations of unchanged data
+    """
+
+    camera: str
+    quantity: Quantity
+    parts: int
+    share: float
+    deviations: float
+    drifted: bool
+    time: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"event": "compared", **asdict(self), "time": stamp(self.time)}
+
+
+@dataclass(frozen=True)
 class Noticed:
     """Something an operator may want to know, in one sentence."""
 
@@ -174,7 +198,7 @@ class Noticed:
         return {"event": "noticed", **asdict(self), "time": stamp(self.time)}
 
 
-Event = Inspected | Failed | Dropped | SourceChanged | Pulsed | Noticed
+Event = Inspected | Failed | Dropped | SourceChanged | Pulsed | Compared | Noticed
 
 
 def stamp(time: datetime) -> str:

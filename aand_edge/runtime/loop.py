@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aand_edge.artifacts import EngineManifest, Threshold
 from aand_edge.data.resize import resize, uncrop
@@ -59,6 +60,11 @@ class Camera(Protocol):
     def stop(self) -> None: ...
 
 
+def unobserved(part: Inspected, seen: NDArray[np.uint8]) -> Sequence[Event]:
+    """The observer of a loop that has none."""
+    return ()
+
+
 class Rejector(Protocol):
     """What the loop asks of `conveyor.Conveyor`."""
 
@@ -72,6 +78,8 @@ class Loop:
 
     look_around   called between frames, at least every `IDLE_S`: settings, engine, watchdog. Well under a
                   millisecond. It returns settings to go on with.
+    observe       called with every judged part and its picture (H, W, 3) as the engine took it; returns what else
+                  is to be told. Well under a millisecond too.
     """
 
     def __init__(
@@ -83,7 +91,7 @@ class Loop:
         settings: LoopSettings,
         rejector: Rejector | None = None,
         look_around: Callable[[LoopSettings], LoopSettings] = lambda settings: settings,
-        observe: Callable[[Inspected, Frames], Noticed | None] = lambda inspected, seen: None,
+        observe: Callable[[Inspected, NDArray[np.uint8]], Sequence[Event]] = unobserved,
     ) -> None:
         self.tally = Tally()
         self._engine, self._mailbox, self._cameras, self._outlets = engine, mailbox, cameras, outlets
@@ -202,8 +210,8 @@ class Loop:
             self._rejector.reject(frame.camera, frame.number, frame.captured)
         inspected = Inspected(frame, verdict, whole, timing, rejected, late)
         self.publish(inspected)
-        if notice := self._observe(inspected, batch[index]):
-            self.publish(notice)
+        for event in self._observe(inspected, batch[index]):
+            self.publish(event)
 
     def _failed(self, failed: Failed) -> None:
         """A part that nobody judged goes the safe way."""

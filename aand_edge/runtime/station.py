@@ -11,14 +11,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from aand_edge.config import FILE, CameraSettings, GateSettings, RejectsSettings, RunSettings, Workspace
+from aand_edge.config import FILE, CameraSettings, DriftSettings, GateSettings, RejectsSettings, RunSettings, Workspace
 from aand_edge.errors import UsageError
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
+from aand_edge.runtime.drift import DriftMonitor
 from aand_edge.runtime.events import Event
 from aand_edge.runtime.gates.uri import open_gate
 from aand_edge.runtime.live_engine import LiveEngine
-from aand_edge.runtime.loop import FailSafe, Loop
+from aand_edge.runtime.loop import FailSafe, Loop, unobserved
 from aand_edge.runtime.mailbox import Mailbox, Policy
 from aand_edge.runtime.reload import Reloader, loop_settings
 from aand_edge.runtime.sinks.base import Sink
@@ -80,7 +81,8 @@ def run_station(
         settings = loop_settings(run, given)
         gate = _conveyor(workspace.root, run.gate, settings.fail_safe, tell) if run.gate else None
         reloader = Reloader(workspace.root, workspace.root / FILE, live, ready, given, tell)
-        loop = Loop(live, mailbox, ready, outlets, settings, gate, look_around=reloader)
+        observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
+        loop = Loop(live, mailbox, ready, outlets, settings, gate, reloader, observe)
         late.append(loop.publish)
         if gate is not None:
             stack.enter_context(gate)
@@ -120,6 +122,10 @@ def _policy(camera: Camera, trigger: PartGate | None) -> Policy:
 def _conveyor(folder: Path, gate: GateSettings, fail_safe: FailSafe, tell: Callable[[Event], None]) -> Conveyor:
     travel = Travel.of(gate.distance_mm, gate.speed_mm_s, gate.pulse_ms, gate.lead_ms)
     return Conveyor(open_gate(gate.output, folder), travel, tell, gate.late, fail_safe)
+
+
+def _drift_monitor(live: LiveEngine, drift: DriftSettings) -> DriftMonitor:
+    return DriftMonitor(lambda: live.manifest, drift.window, drift.false_alarms)
 
 
 def _records(rejects: RejectsSettings, out: Path | None, append: bool) -> list[Sink]:

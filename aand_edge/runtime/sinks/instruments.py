@@ -55,6 +55,11 @@ class Instruments:
             registry=registry,
             buckets=JITTER_SECONDS,
         )
+        by_quantity = ("camera", "quantity")
+        self.drift = Gauge(
+            "aand_drift_share", "Pairs in which a part lies above an accepted picture", by_quantity, registry=registry
+        )
+        self.drifted = Gauge("aand_drifted", "1 while parts have left the accepted", by_quantity, registry=registry)
         self.notices = Counter("aand_notices", "Notices to the operator", ("level",), registry=registry)
         self.sink_failures = Counter("aand_sink_failures", "Events a sink could not take", ("sink",), registry=registry)
         registry.register(_Device(root))

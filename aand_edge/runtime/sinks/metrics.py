@@ -14,7 +14,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from aand_edge.errors import MissingDependencyError, UsageError
-from aand_edge.runtime.events import Dropped, Event, Failed, Inspected, Noticed, Pulsed, SourceChanged, SourceState
+from aand_edge.runtime.events import (
+    Compared,
+    Dropped,
+    Event,
+    Failed,
+    Inspected,
+    Noticed,
+    Pulsed,
+    SourceChanged,
+    SourceState,
+)
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -82,6 +92,9 @@ class MetricsSink:
             self._source_changed(event)
         elif isinstance(event, Pulsed):
             self._pulsed(event)
+        elif isinstance(event, Compared):
+            self._told.drift.labels(event.camera, event.quantity).set(event.share)
+            self._told.drifted.labels(event.camera, event.quantity).set(int(event.drifted))
         elif isinstance(event, Noticed):
             self._told.notices.labels(event.level).inc()
 

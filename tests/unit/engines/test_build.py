@@ -24,6 +24,7 @@ from tests.graphs import tiny_frames, tiny_request, tiny_scores
 def test_a_batch_that_the_pictures_do_not_fill_is_filled_up(tmp_path: Path) -> None:
     path, manifest = build_engine(tiny_request(tmp_path, batch=5))
     assert manifest.batch == 5
+    assert manifest.acceptance.brightness == pytest.approx([each[::4, ::4].mean() for each in tiny_frames(12)])
     assert manifest.acceptance.scores == pytest.approx(tiny_scores(tiny_frames(12)).tolist(), abs=1e-6)
     with load_engine(path)[1] as runner:
         assert score_frames(runner, tiny_frames(3), 5).shape == (3,)

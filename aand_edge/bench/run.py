@@ -40,8 +40,7 @@ def run_bench(
     """Measure engines on a category's test split; report.json, report.md, report.html and pictures.csv go into `out`.
 
     eager       the PyTorch model as a yardstick, which is measured like an engine but never recommended
-    budget_ms   P99 that the recommended engine must keep. LatencyBudgetError where it does not, after the report is
-                written
+    budget_ms   P99 that the recommended engine must keep; see `check_budget`
     progress    told a stage, steps done and steps in all
 
     Raises UsageError without engines or where two have one name, DataError where there is no picture to measure with.
@@ -63,7 +62,6 @@ def run_bench(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     write_report(report, out)
-    _check_budget(report, out)
     return report
 
 
@@ -178,11 +176,12 @@ def _protocol(repeats: int, warmup: int, engines: int) -> dict[str, str]:
 
 
 def write_report(report: BenchReport, out: Path) -> None:
-    """Write report.json, report.md, report.html and pictures.csv into the folder `out`, each whole or not at all."""
+    """Write report.json, report.md, report.html and pictures.csv into the folder `out`, all of them or none."""
+    page, markdown, pictures = to_html(report), report.to_markdown(), _pictures_csv(report)
     write_json(out / "report.json", report.to_dict())
-    write_text(out / "report.md", report.to_markdown())
-    write_text(out / "pictures.csv", _pictures_csv(report))
-    write_text(out / "report.html", to_html(report))
+    write_text(out / "report.md", markdown)
+    write_text(out / "pictures.csv", pictures)
+    write_text(out / "report.html", page)
 
 
 def _pictures_csv(report: BenchReport) -> str:
@@ -198,12 +197,13 @@ def _pictures_csv(report: BenchReport) -> str:
     return text.getvalue()
 
 
-def _check_budget(report: BenchReport, out: Path) -> None:
+def check_budget(report: BenchReport) -> None:
+    """Raises LatencyBudgetError where the recommended engine does not keep the budget."""
     budget, recommended = report.budget_ms, report.recommended
     if budget is None or recommended is None or report.row(recommended.engine).keeps(budget):
         return
     p99 = report.row(recommended.engine).latency.p99
     raise LatencyBudgetError(
         f"{recommended.engine} takes {p99:.1f} ms (P99), the budget is {budget:g} ms",
-        f"See {out / 'report.html'}; try a lower precision, a smaller --size or a lighter --backbone.",
+        "Try a lower precision, a smaller --size or a lighter --backbone.",
     )

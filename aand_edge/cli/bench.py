@@ -14,8 +14,9 @@ from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import EngineManifest
-    from aand_edge.bench.contender import Contender, RunnerFactory
+    from aand_edge.bench.contender import Contender
     from aand_edge.config import Workspace
+    from aand_edge.data.layouts import Category
 
 
 def command(
@@ -35,15 +36,17 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Measure engines side by side: FPS, latency, memory, accuracy and what it lost; writes a report to read."""
-    from aand_edge.bench.run import run_bench
-    from aand_edge.cli.lookup import trained_category
+    from aand_edge.bench.run import check_budget, run_bench
+    from aand_edge.cli.lookup import find_engines
     from aand_edge.cli.show import answer, say, staging
     from aand_edge.config import Workspace
+    from aand_edge.engines.load import open_runner, read_manifest
 
     workspace = Workspace.open()
     settings = workspace.settings.bench
-    contenders, folder = _contenders(workspace, engines or [], eager, data)
-    parts = trained_category(workspace, folder, data, layout, category)
+    contenders = [(read_manifest(path), partial(open_runner, path)) for path in find_engines(workspace, engines or [])]
+    folders = _models(workspace, [manifest for manifest, _ in contenders], eager, data)
+    parts = _pictures(workspace, folders, data, layout, category)
     where = out or workspace.benchmarks / f"{parts.name}-{datetime.now():%Y%m%d-%H%M%S}"
     with staging() as progress:
         report = run_bench(
@@ -53,27 +56,23 @@ def command(
             warmup=settings.warmup if warmup is None else warmup,
             budget_ms=settings.budget_ms if budget_ms is None else budget_ms,
             out=where,
-            eager=_yardstick(folder) if eager else None,
+            eager=_yardstick(folders[0]) if eager else None,
             progress=progress,
-        )  # a budget that is missed is told with the report's path
+        )
     say(f"report: {where / 'report.html'}")
     answer(report.to_dict(), as_json, report.table())
     if not as_json:
         say(report.verdict())
+    check_budget(report)
 
 
-def _contenders(
-    workspace: Workspace, names: list[str], eager: bool, data: Path | None
-) -> tuple[list[tuple[EngineManifest, RunnerFactory]], Path]:
-    """The named engines, or all of the workspace, and the folder of their model, the first where there are several.
+def _models(workspace: Workspace, manifests: list[EngineManifest], eager: bool, data: Path | None) -> list[Path]:
+    """The folders of the engines' models.
 
     Raises UsageError where several models leave open which pictures or which yardstick to take.
     """
-    from aand_edge.cli.lookup import find_engines, folder_of_model
-    from aand_edge.engines.load import open_runner, read_manifest
+    from aand_edge.cli.lookup import folder_of_model
 
-    paths = find_engines(workspace, names)
-    manifests = [read_manifest(path) for path in paths]
     models = sorted({manifest.model for manifest in manifests})
     if len(models) > 1 and eager:
         raise UsageError(f"--eager is for engines of one model, these are of {', '.join(models)}", "Name the engines.")
@@ -81,8 +80,23 @@ def _contenders(
         raise UsageError(
             f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."
         )
-    loaders = [partial(open_runner, path) for path in paths]
-    return list(zip(manifests, loaders, strict=True)), folder_of_model(workspace, models[0])
+    return [folder_of_model(workspace, model) for model in models]
+
+
+def _pictures(
+    workspace: Workspace, folders: list[Path], data: Path | None, layout: str | None, category: str | None
+) -> Category:
+    """What all engines are judged on. Raises UsageError where their models have pictures of their own under --data."""
+    from aand_edge.cli.lookup import trained_category
+
+    found = [trained_category(workspace, folder, data, layout, category) for folder in folders]
+    names = sorted({parts.name for parts in found})
+    if len(names) > 1:
+        raise UsageError(
+            f"The engines are of models of several categories: {', '.join(names)}",
+            "Bench the engines of one category at a time, by their names.",
+        )
+    return found[0]
 
 
 def _yardstick(folder: Path) -> Contender:

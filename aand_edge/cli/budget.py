@@ -36,23 +36,24 @@ def search_regions(
 ) -> BudgetReport:
     """Measure regions and mixtures of them on this machine."""
     from aand_edge.cli.graphs import calibration_table, full_and_half
-    from aand_edge.cli.lookup import find_model, open_category
+    from aand_edge.cli.lookup import find_model, trained_category
     from aand_edge.cli.show import ticking
     from aand_edge.engines.budget import search
     from aand_edge.export.regions import checked_regions, default_regions
     from aand_edge.export.trials import Trials, labelled_set, synthetic_set
     from aand_edge.graph_facts import GraphFacts, read_holdout
 
-    fp32, fp16 = full_and_half(find_model(workspace, request.model), request.frame, request.roi)
+    folder = find_model(workspace, request.model)
+    parts = None
+    if request.data is not None:  # first: another category is told before anything is measured
+        parts = trained_category(workspace, folder, request.data, request.layout, request.category)
+    fp32, fp16 = full_and_half(folder, request.frame, request.roi)
     _, table = calibration_table(workspace, fp32, request.int8.calibration, request.int8.locked)
     facts = GraphFacts.from_graph(fp32.graph)
-    if request.data is None:
-        judged = synthetic_set(read_holdout(fp32.holdout, facts), facts)
-    else:
-        judged = labelled_set(open_category(workspace, request.data, request.layout, request.category), facts)
+    judged = labelled_set(parts, facts) if parts else synthetic_set(read_holdout(fp32.holdout, facts), facts)
     regions = default_regions(facts.backbone) if request.int8.regions is None else checked_regions(request.int8.regions)
-    with tempfile.TemporaryDirectory() as folder, ticking("budget") as tick:
-        trials = Trials(backend, options, fp16.graph, judged, request.false_rejects, Path(folder))
+    with tempfile.TemporaryDirectory() as scratch, ticking("budget") as tick:
+        trials = Trials(backend, options, fp16.graph, judged, request.false_rejects, Path(scratch))
         reference = trials.reference(fp32.graph)
 
         def measure(mixture: tuple[str, ...]) -> Measured:

@@ -29,7 +29,7 @@ def command(
     with ticking("evaluate") as tick:
         card, metrics = evaluate_model(folder, parts, device, tick)
     if parts.name != card.data["category"]:
-        say(f"{card.name} was trained on {card.data['category']}: figures on {parts.name} are not put on its card")
+        say("the figures are not put on its card")
     rows = [
         ("image AUROC", percent(metrics.image_auroc)),
         ("pixel AUROC", percent(metrics.pixel_auroc)),

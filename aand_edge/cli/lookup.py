@@ -32,7 +32,8 @@ def trained_category(
     """The pictures to judge a model on: those named by options, else those beside its training pictures.
 
     Where the training pictures lie elsewhere than on this machine, the workspace's, if they are of the same category.
-    Raises ArtefactMismatchError where they are of another.
+    Raises ArtefactMismatchError where they are of another. A folder that --data names may be called anything, so
+    another name is told rather than refused.
     """
     from aand_edge.artifacts import ModelCard
     from aand_edge.data.layouts import read_category
@@ -43,7 +44,10 @@ def trained_category(
     _check_same_category(card.name, wanted, category or wanted)
     if data is not None:
         named = category or (wanted if (data / wanted).is_dir() else None)
-        return read_category(data, layout or "auto", named)
+        found = read_category(data, layout or "auto", named)
+        if found.name != wanted:
+            say(f"{card.name} was trained on {wanted}; it is judged on {found.name}")
+        return found
     root = Path(trained_on["root"])
     if root.is_dir() or settings.root is None:
         return read_category(root, layout or trained_on["layout"], wanted if trained_on["layout"] == "visa" else None)

@@ -91,8 +91,10 @@ def test_bench_reports_every_engine_and_what_it_lost(engines: Path) -> None:
 
 
 def test_a_budget_that_is_missed_ends_in_6_with_the_report_written(engines: Path) -> None:
-    done = run(engines, "bench", "--repeats", "3", "--budget-ms", "0.01", "--out", "slow", code=6)
+    done = run(engines, "bench", "--repeats", "3", "--budget-ms", "0.01", "--out", "slow", "--json", code=6)
     assert "the budget is 0.01 ms" in done.stderr
+    assert "report: slow/report.html" in done.stderr
+    assert json.loads(done.stdout)["budget_ms"] == 0.01
     assert (engines / "slow/report.html").is_file()
 
 
@@ -296,6 +298,11 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["build", "--backend", "openvino", "--zero-copy"], 2, "--zero-copy has no effect"),
         (["build", "--precision", "int8", "--quantise", ","], 2, "--quantise names no region"),
         (["build", "x.onnx", "--precision", "int8", "--max-drop", "1"], 2, "Name the model, not one of its graphs"),
+        (
+            ["build", "--precision", "int8", "--max-drop", "1", "--data", ".", "--category", "nuts"],
+            4,
+            "not judged on nuts",
+        ),
         (["calibrate", "--method", "kl"], 2, "--method kl"),
         (["calibrate", "--calib-images", "0"], 2, "--calib-images 0"),
         (["export", "--precision", "int8", "--weight-bits", "4"], 2, "Weights of 4 bits"),

@@ -6,7 +6,7 @@ import pytest
 
 from aand_edge.artifacts import Threshold
 from aand_edge.bench.contender import Contender
-from aand_edge.bench.run import first_batch, reference_of, run_bench
+from aand_edge.bench.run import check_budget, first_batch, reference_of, run_bench
 from aand_edge.data.layouts import Category
 from aand_edge.errors import DataError, LatencyBudgetError, UsageError
 
@@ -68,18 +68,29 @@ def test_a_drop_is_the_references_figure_minus_the_engines(category, manifest, r
     assert report.recommended.engine == "part.openvino.fp32"
 
 
-def test_a_missed_budget_is_an_error_after_the_report_is_written(category, manifest, runner, tmp_path):
+def test_a_missed_budget_is_an_error_once_the_report_is_written(category, manifest, runner, tmp_path):
     engines = [(manifest(), lambda: runner(seconds=0.004))]
-    with pytest.raises(LatencyBudgetError, match="the budget is 2 ms") as caught:
-        run_bench(engines, category, repeats=5, warmup=0, budget_ms=2, out=tmp_path)
-    assert "report.html" in caught.value.hint
+    report = run_bench(engines, category, repeats=5, warmup=0, budget_ms=2, out=tmp_path)
     stored = json.loads((tmp_path / "report.json").read_text())
     assert stored["budget_ms"] == 2
     assert "misses the budget" in stored["recommended"]["reason"]
+    with pytest.raises(LatencyBudgetError, match="the budget is 2 ms"):
+        check_budget(report)
+
+
+def test_a_page_that_cannot_be_drawn_leaves_the_report_that_was_there(
+    category, manifest, runner, tmp_path, monkeypatch
+):
+    (tmp_path / "report.json").write_text("old")
+    monkeypatch.setattr("aand_edge.bench.run.to_html", lambda report: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_bench([(manifest(), runner)], category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert [path.read_text() for path in tmp_path.glob("report.*")] == ["old"]
 
 
 def test_a_kept_budget_is_no_error(category, bench, tmp_path):
     report = bench(category, tmp_path, budget_ms=60_000)
+    check_budget(report)
     assert "keeps the budget of 60000 ms" in report.recommended.reason
 
 

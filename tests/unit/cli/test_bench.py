@@ -10,6 +10,7 @@ import pytest
 from aand_edge.engines.build import build_engine
 from tests.commands import Command
 from tests.graphs import tiny_request
+from tests.models import write_card, write_category
 
 
 @pytest.fixture
@@ -32,6 +33,19 @@ def test_one_yardstick_is_for_one_model(command: Command, tmp_path: Path) -> Non
     done = command("bench", "--eager", "--data", str(tmp_path))
     assert done.code == 2
     assert "--eager is for engines of one model, these are of other, tiny" in done.err
+
+
+def test_engines_of_models_of_two_categories_are_not_judged_on_one(command: Command, tmp_path: Path) -> None:
+    for name in ("tiny", "other"):
+        parts = write_category(tmp_path / "pictures" / name)
+        write_card(tmp_path / "models" / name, name, parts)
+    path, manifest = build_engine(tiny_request(tmp_path))
+    other = {**manifest.model_dump(mode="json"), "name": "other.onnxruntime.fp32", "model": "other"}
+    path.with_name("other.onnxruntime.fp32.json").write_text(json.dumps(other))
+    done = command("bench", "--data", "pictures", "--out", "report")
+    assert done.code == 2
+    assert "of models of several categories: other, tiny" in done.err
+    assert "report:" not in done.err
 
 
 def test_a_workspace_without_engines_says_how_to_build_one(command: Command) -> None:

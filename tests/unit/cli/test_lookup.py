@@ -4,41 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from aand_edge.artifacts import ModelCard
 from aand_edge.cli.lookup import find_model, folder_of_model, trained_category
 from aand_edge.config import Workspace
 from aand_edge.errors import ArtefactMismatchError
-
-
-def write_category(folder: Path) -> Path:
-    for split in ("train/good", "test/good"):
-        (folder / split).mkdir(parents=True)
-        cv2.imwrite(str(folder / split / "0.png"), np.zeros((64, 64, 3), np.uint8))
-    return folder
-
-
-def write_card(folder: Path, name: str, root: Path) -> Path:
-    folder.mkdir(parents=True)
-    ModelCard(
-        name=name,
-        backbone="resnet18",
-        size=96,
-        amplify=True,
-        hard_patches=10,
-        seed=0,
-        data={"root": str(root), "layout": "mvtec", "category": root.name},
-        holdout=[],
-        recipe={},
-        protocol="",
-        weights={},
-        versions={},
-        seconds={},
-    ).write(folder / "card.json")
-    return folder
+from tests.models import write_card, write_category
 
 
 @pytest.fixture
@@ -71,12 +42,16 @@ def test_another_category_is_refused(root: Path) -> None:
         trained_category(Workspace.open(root.parent), folder, None, None, None)
 
 
-def test_pictures_that_are_named_are_taken_under_any_name(root: Path) -> None:
+def test_pictures_that_are_named_are_taken_under_any_name_and_another_is_told(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_card(root.parent / "models/bolt", "bolt", root / "bolt")
     labelled = write_category(root.parent / "labelled")
     workspace = Workspace.open(root.parent)
-    assert trained_category(workspace, folder, labelled, None, None).root == labelled
     assert trained_category(workspace, folder, root, None, None).root == root / "bolt"
+    assert capsys.readouterr().err == ""
+    assert trained_category(workspace, folder, labelled, None, None).root == labelled
+    assert capsys.readouterr().err == "bolt was trained on bolt; it is judged on labelled\n"
 
 
 def test_a_model_is_found_by_its_card_whatever_its_folder_is_called(

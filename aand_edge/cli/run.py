@@ -35,7 +35,11 @@ def command(
     flip: Annotated[str | None, typer.Option(help="horizontal, vertical or both.")] = None,
     roi: Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture that is kept.")] = None,
     trigger: Annotated[
-        str | None, typer.Option(help="free (every frame), or part-gate?line=0.5&axis=x: one frame a part.")
+        str | None,
+        typer.Option(
+            help="free (every frame); one frame a part: part-gate?line=0.5&axis=x, gpio://18?edge=rising, "
+            "mqtt://HOST/TOPIC, tcp://127.0.0.1:9100."
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with pictures that come into the folder.")] = False,
     threshold: Annotated[float | None, typer.Option(help="In place of the engine's own.")] = None,

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from aand_edge.config.run import (
+    MQTT_PASSWORD,
     CameraSettings,
     DriftSettings,
     GateSettings,
@@ -38,6 +39,7 @@ from aand_edge.config.workspace import FILE, Settings, Workspace
 
 __all__ = [
     "FILE",
+    "MQTT_PASSWORD",
     "SCHEDULES",
     "Backbone",
     "BenchSettings",

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from aand_edge.config.sections import Section
 
+MQTT_PASSWORD = "AAND_EDGE_MQTT_PASSWORD"  # of the environment: a file may be read by others
+
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Rectangle = tuple[
     Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]

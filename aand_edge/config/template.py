@@ -110,7 +110,8 @@ TEMPLATE = """\
 # exposure = 100.0
 # flip = "none"                     # horizontal, vertical, both
 # roi = [280, 0, 720, 720]          # read again while it runs
-# trigger = "free"                  # part-gate?line=0.5&axis=x&direction=1: one frame a part
+# trigger = "free"                  # part-gate?line=0.5&axis=x&direction=1: one frame a part; or a frame a call of
+                                    # gpio://18?edge=rising, mqtt://HOST/TOPIC, tcp://127.0.0.1:9100 (docs/line.md)
 
 # [run.rejects]
 # quota_mb = 1024.0                 # the oldest go first

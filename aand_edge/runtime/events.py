@@ -1,7 +1,7 @@
 """What the loop tells its sinks: one frozen record for everything that happens, in the order it happened.
 
     Inspected        a frame was judged
-    Failed           a frame could not be judged, and why
+    Failed           a frame could not be judged, or a part passed without one, and why
     Dropped          frames that nobody looked at, how many and why: a newer one came, or no trigger asked for them
     SourceChanged    a camera connects, is live, stalls, is lost, ends
     Pulsed           the reject gate moved for a part, and how far from the part's own time
@@ -75,6 +75,7 @@ class Inspected:
         """As plain values, without the picture and the map."""
         frame = self.frame
         truth = {} if frame.truth is None else {"truth": frame.truth}
+        call = {} if frame.call is None else {"asked": frame.call.moment, "part": frame.call.part}
         return {
             "event": "inspected",
             "camera": frame.camera,
@@ -82,6 +83,7 @@ class Inspected:
             "name": frame.name,
             "time": stamp(frame.time),
             "captured": frame.captured,
+            **call,
             **self.verdict.to_dict(),
             "rejected": self.rejected,
             "late": self.late,
@@ -92,9 +94,10 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Failed:
-    """A frame that could not be judged. `rejected`: what the gate was told in its place.
+    """A frame that could not be judged, or a part that no frame shows. `rejected`: what the gate was told in its place.
 
-    captured   as in `Frame`, where the frame got that far
+    captured   as in `Frame`, where the frame got that far; of a part without a frame, when a trigger announced it
+    part       as in `Call`
     """
 
     camera: str
@@ -103,6 +106,13 @@ class Failed:
     time: datetime
     rejected: bool = False
     captured: float | None = None
+    part: str | None = None
+
+    @classmethod
+    def of(cls, frame: Frame, reason: str) -> Failed:
+        """Of a frame that was captured."""
+        part = None if frame.call is None else frame.call.part
+        return cls(frame.camera, frame.number, reason, frame.time, captured=frame.at_camera, part=part)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -12,6 +12,18 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
+class Call:
+    """A part that an external trigger announced.
+
+    moment   seconds on the monotonic clock: the first frame captured then or later shows the part
+    part     its id, where the trigger told one
+    """
+
+    moment: float
+    part: str | None = None
+
+
+@dataclass(frozen=True)
 class Frame:
     """One picture of a camera.
 
@@ -23,6 +35,7 @@ class Frame:
     time      the same moment on the wall clock, UTC
     origin    x, y of the picture's corner in the camera's pixels, where the source crops
     truth     whether the part has a defect, where the source knows (the rendered test source)
+    call      the call that the frame answers, where an external trigger asked for it
     """
 
     camera: str
@@ -33,3 +46,9 @@ class Frame:
     time: datetime
     origin: tuple[int, int] = (0, 0)
     truth: bool | None = None
+    call: Call | None = None
+
+    @property
+    def at_camera(self) -> float:
+        """When the part stood before the camera, monotonic seconds: a trigger tells it more exactly than frames do."""
+        return self.captured if self.call is None else self.call.moment

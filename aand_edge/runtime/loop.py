@@ -176,7 +176,7 @@ class Loop:
             try:
                 check_frame(frame, manifest)
             except DataError as error:
-                self._failed(Failed(frame.camera, frame.number, str(error), frame.time, captured=frame.captured))
+                self._failed(Failed.of(frame, str(error)))
             else:
                 whole.append(frame)
         if not whole:
@@ -201,13 +201,13 @@ class Loop:
         try:
             verdict = judge(answer, threshold, (height, width), frame.origin)[0]
         except AandEdgeError as error:
-            self._failed(Failed(frame.camera, frame.number, str(error), frame.time, captured=frame.captured))
+            self._failed(Failed.of(frame, str(error)))
             return
         timing = _timing(frame.captured, *moments, time.monotonic())
         late = settings.deadline_ms is not None and timing.total > settings.deadline_ms
         rejected = settings.fail_safe == "reject" if late else verdict.rejected
         if rejected and self._rejector is not None:
-            self._rejector.reject(frame.camera, frame.number, frame.captured)
+            self._rejector.reject(frame.camera, frame.number, frame.at_camera)
         inspected = Inspected(frame, verdict, whole, timing, rejected, late)
         self.publish(inspected)
         for event in self._observe(inspected, batch[index]):

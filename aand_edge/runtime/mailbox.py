@@ -54,7 +54,7 @@ class Lane:
             self._replaced += 1
         if self.policy is Policy.PARTS and self.frames >= WAITING_PARTS:
             text = f"{WAITING_PARTS} parts waited already: the engine is slower than the line"
-            self._items.append(Failed(frame.camera, frame.number, text, frame.time, captured=frame.captured))
+            self._items.append(Failed.of(frame, text))
             return
         self._items.append(frame)
         self.frames += 1

@@ -11,7 +11,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from aand_edge.config import FILE, CameraSettings, DriftSettings, GateSettings, RejectsSettings, RunSettings, Workspace
+from aand_edge.config import (
+    FILE,
+    MQTT_PASSWORD,
+    CameraSettings,
+    DriftSettings,
+    GateSettings,
+    RejectsSettings,
+    RunSettings,
+    Workspace,
+)
 from aand_edge.errors import UsageError
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
@@ -30,10 +39,10 @@ from aand_edge.runtime.sources.base import SourceOptions
 from aand_edge.runtime.sources.camera import Camera
 from aand_edge.runtime.sources.uri import open_source
 from aand_edge.runtime.tally import Tally
-from aand_edge.runtime.triggers.part_gate import PartGate, open_trigger
+from aand_edge.runtime.triggers.base import Trigger
+from aand_edge.runtime.triggers.uri import open_triggers
 
 SINKS_WITH_PICTURES = ("rejects", "video")
-PASSWORD = "AAND_EDGE_MQTT_PASSWORD"
 
 
 def run_station(
@@ -60,9 +69,8 @@ def run_station(
         late[0](event)
 
     run = workspace.settings.run
-    named, triggers = _named(cameras), {}
-    for name, each in named.items():
-        triggers[name] = open_trigger(each.trigger)
+    named = _named(cameras)
+    triggers = open_triggers({name: each.trigger for name, each in named.items()}, tell)
     ready = [
         Camera(name, each.source, lambda item: mailbox.put(item), _options(each), triggers[name])
         for name, each in named.items()
@@ -92,9 +100,10 @@ def run_station(
 
 def check_cameras(cameras: Sequence[CameraSettings]) -> None:
     """Raises UsageError or MissingDependencyError for a camera that can never work, before an engine is loaded."""
-    for each in _named(cameras).values():
+    named = _named(cameras)
+    for each in named.values():
         open_source(each.source, _options(each))
-        open_trigger(each.trigger)
+    open_triggers({name: each.trigger for name, each in named.items()})
 
 
 def _named(cameras: Sequence[CameraSettings]) -> dict[str, CameraSettings]:
@@ -113,7 +122,7 @@ def _uncounted(name: str) -> None:
     """Without Prometheus, failures of sinks are told and not counted."""
 
 
-def _policy(camera: Camera, trigger: PartGate | None) -> Policy:
+def _policy(camera: Camera, trigger: Trigger | None) -> Policy:
     if not camera.live:
         return Policy.LOSSLESS
     return Policy.NEWEST if trigger is None else Policy.PARTS
@@ -147,7 +156,7 @@ def _others(workspace: Workspace, run: RunSettings) -> list[Sink]:
     if run.mqtt is not None:
         from aand_edge.runtime.sinks.mqtt import MqttSink
 
-        mqtt, password = run.mqtt, os.environ.get(PASSWORD)
+        mqtt, password = run.mqtt, os.environ.get(MQTT_PASSWORD)
         tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
         queue = workspace.resolve_optional(mqtt.queue)
         sinks.append(MqttSink(mqtt.host, mqtt.port, mqtt.topic, mqtt.username, password, tls, queue=queue))

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
@@ -14,7 +13,7 @@ import numpy as np
 
 from aand_edge.errors import DataError
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState, now
-from aand_edge.runtime.frame import Frame
+from aand_edge.runtime.frame import Call, Frame
 from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.child import IsolatedSource
 from aand_edge.runtime.sources.redact import redact
@@ -57,33 +56,37 @@ class Camera:
         self.roi = options.roi
         self._told, self._flip, self._deliver, self._trigger = redact(uri), options.flip, deliver, trigger
         self._number, self._unasked, self._told_at = 0, 0, 0.0
+        self._order = threading.Lock()  # numbers and items in one order: a trigger's thread tells of missed parts
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"aand-camera-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect. Raises UsageError where its trigger can never be heard."""
+        if self._trigger is not None:
+            self._trigger.start(self._missed)
         self._thread.start()
 
     def stop(self) -> None:
         """End, within a second: a read that blocks for ever is left to end with the process."""
+        end = time.monotonic() + STOP_S
         self._stop.set()
+        self._release_trigger()
         if self._thread.is_alive():
-            self._thread.join(STOP_S)
+            self._thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
-        with self._trigger or nullcontext():
-            wait, longest = BACKOFF_S
-            while not self._stop.is_set():
-                began = time.monotonic()
-                state, reason = self._live_once()
-                if state is SourceState.ENDED or not self.live:
-                    self._ended(state, reason)
-                    return
-                self._changed(state, reason)
-                self.reconnects += 1
-                wait = BACKOFF_S[0] if time.monotonic() - began > STEADY_S else wait
-                self._stop.wait(wait)
-                wait = min(2 * wait, longest)
+        wait, longest = BACKOFF_S
+        while not self._stop.is_set():
+            began = time.monotonic()
+            state, reason = self._live_once()
+            if state is SourceState.ENDED or not self.live:
+                self._ended(state, reason)
+                return
+            self._changed(state, reason)
+            self.reconnects += 1
+            wait = BACKOFF_S[0] if time.monotonic() - began > STEADY_S else wait
+            self._stop.wait(wait)
+            wait = min(2 * wait, longest)
 
     def _live_once(self) -> tuple[SourceState, str]:
         """Open and read until it ends or breaks; what state that leaves, and why."""
@@ -103,6 +106,7 @@ class Camera:
     def _ended(self, state: SourceState, reason: str) -> None:
         if state is not SourceState.ENDED:
             self._changed(state, reason)
+        self._release_trigger()
         self._tell_unasked(force=True)
         self._changed(SourceState.ENDED, reason)
 
@@ -118,13 +122,15 @@ class Camera:
             try:
                 grab = self._source.read()
             except DataError as error:
-                self._deliver(Failed(self.name, self._next(), redact(str(error)), now(), captured=time.monotonic()))
+                with self._order:
+                    self._deliver(Failed(self.name, self._next(), redact(str(error)), now(), captured=time.monotonic()))
                 continue
             if grab is None:
                 return
             if grab.picture.size:
-                for item in self._items(grab):
-                    self._deliver(item)
+                with self._order:
+                    for item in self._items(grab):
+                        self._deliver(item)
 
     def _items(self, grab: Grab) -> Iterator[Item]:
         if grab.skipped:
@@ -138,12 +144,13 @@ class Camera:
         except DataError as error:
             yield Failed(self.name, number, str(error), grab.time, captured=grab.captured)
             return
-        if self._trigger is not None and not self._trigger.due(frame):
+        due = frame if self._trigger is None else self._trigger.due(frame)
+        if due is None:
             self._unasked += 1
             self._tell_unasked()
             return
         self._tell_unasked(force=True, number=number - 1)
-        yield frame
+        yield due
 
     def _cut(self, frame: Frame) -> Frame:
         """Flipped, and the region of interest of it. Raises DataError where that leaves the picture."""
@@ -160,6 +167,17 @@ class Camera:
             )
         part = np.ascontiguousarray(picture[y : y + height, x : x + width])
         return replace(frame, picture=part, origin=(x, y))
+
+    def _missed(self, call: Call, reason: str) -> None:
+        """A part passed that no frame shows: it gets a number and fails, as a frame that cannot be judged does."""
+        reason = f"{reason}; the camera is {self.state.value}"
+        with self._order:
+            self._tell_unasked(force=True)
+            self._deliver(Failed(self.name, self._next(), reason, now(), captured=call.moment, part=call.part))
+
+    def _release_trigger(self) -> None:
+        if self._trigger is not None:
+            self._trigger.stop()
 
     def _tell_unasked(self, force: bool = False, number: int | None = None) -> None:
         """Frames that no trigger asked for, as one event for many."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
-from urllib.parse import parse_qsl
 
 import cv2
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from aand_edge.errors import UsageError
 from aand_edge.runtime.frame import Frame
+from aand_edge.runtime.triggers.base import Missed
 
 SIDE = 160  # pixels that motion is looked for in
 DIFFERENCE = 25.0  # grey levels between a part and the belt
@@ -45,16 +44,14 @@ class PartGate:
         self._belt: NDArray[np.float32] | None = None
         self._tracks: list[Track] = []
 
-    def __enter__(self) -> PartGate:
-        return self
+    def start(self, missed: Missed) -> None:
+        """Frames are all it looks at: no part is missed."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
         """Nothing to give back."""
 
-    def due(self, frame: Frame) -> bool:
-        """Whether a part's middle crossed the line since the frame before."""
+    def due(self, frame: Frame) -> Frame | None:
+        """The frame, where a part's middle crossed the line since the one before."""
         before, self._tracks = self._tracks, []
         crossing = False
         for along, across in self._middles(frame.picture):
@@ -66,7 +63,7 @@ class PartGate:
             now = self._crosses(near.along, along) and not near.crossed
             crossing = crossing or now
             self._tracks.append(Track(along, across, near.crossed or now))
-        return crossing
+        return frame if crossing else None
 
     def _crosses(self, was: float, along: float) -> bool:
         forth, back = was < self._line <= along, along <= self._line < was
@@ -89,22 +86,3 @@ class PartGate:
             if facts[n, cv2.CC_STAT_AREA] >= least
         ]
         return found if self._axis == "x" else [(y, x) for x, y in found]
-
-
-def open_trigger(text: str) -> PartGate | None:
-    """None for "free": every frame is judged. Raises UsageError for another name or a value that cannot be."""
-    if text == "free":
-        return None
-    name, _, query = text.partition("?")
-    values = dict(parse_qsl(query, keep_blank_values=True))
-    try:
-        if name == "part-gate" and values.keys() <= {"line", "axis", "direction", "min_area"}:
-            return PartGate(
-                float(values.get("line", 0.5)),
-                values.get("axis", "x"),
-                int(values.get("direction", 0)),
-                float(values.get("min_area", 0.01)),
-            )
-    except ValueError:
-        pass
-    raise UsageError(f"There is no trigger '{text}'", "Take free, or part-gate?line=0.5&axis=x&direction=1.")

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from aand_edge.errors import UsageError
 from aand_edge.runtime.frame import Frame
-from aand_edge.runtime.triggers.part_gate import PartGate, open_trigger
+from aand_edge.runtime.triggers.part_gate import PartGate
 from tests.frames import TIME
 
 WIDTH, HEIGHT = 320, 240
@@ -72,16 +71,3 @@ def test_a_direction_is_kept(direction: int, count: int) -> None:
 def test_parts_may_move_down_the_picture() -> None:
     frames = [shown(n, [(160, 6 * n - 100)] if n > 5 else []) for n in range(80)]
     assert len(due(PartGate(axis="y", line=0.4), frames)) == 1
-
-
-@pytest.mark.parametrize(
-    "text", ["motion", "part-gate?line=2", "part-gate?axis=z", "part-gate?speed=1", "part-gate?line=left"]
-)
-def test_what_is_no_trigger_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"There is no trigger|part-gate needs"):
-        open_trigger(text)
-
-
-def test_free_judges_every_frame() -> None:
-    assert open_trigger("free") is None
-    assert isinstance(open_trigger("part-gate?line=0.3&axis=y&direction=-1"), PartGate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from aand_edge.config import CameraSettings, Workspace
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import UsageError
-from aand_edge.runtime.events import Event, Inspected, Pulsed, SourceChanged
+from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
 from aand_edge.runtime.station import check_cameras, run_station
 from tests.graphs import tiny_request
 from tests.unit.runtime.test_delivery import Listener
@@ -71,6 +72,42 @@ def test_several_cameras_share_the_engine_each_in_its_order(tmp_path: Path, engi
         judged = [each.number for each in watcher.seen if isinstance(each, Inspected) and each.camera == name]
         assert judged == list(range(count))
     assert not (tmp_path / "out").exists()
+
+
+def test_each_call_from_outside_has_a_verdict_with_its_part(tmp_path: Path, engine: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    watcher = Listener()
+
+    def call() -> None:
+        wait_for(lambda: any(isinstance(event, Dropped) and event.reason == "trigger" for event in watcher.seen))
+        with socket.create_connection(("127.0.0.1", port), 5) as plc:
+            for part in range(3):
+                plc.sendall(f"A{part}\n".encode())
+                assert plc.recv(16) == b"ok\n"
+        wait_for(lambda: sum(isinstance(event, Inspected) for event in watcher.seen) == 3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    plc = threading.Thread(target=call)
+    plc.start()
+    each = camera("test://?rate=100&parts=2&size=64", trigger=f"tcp://127.0.0.1:{port}?reply=1&timeout_ms=10000")
+    tally = run_station(workspace(tmp_path), engine, [each], tmp_path / "out", watcher, {})
+    plc.join()
+    assert (tally.judged, tally.failed) == (3, 0)
+    lines = [json.loads(line) for line in (tmp_path / "out/verdicts.jsonl").read_text().splitlines()]
+    judged = [line for line in lines if line["event"] == "inspected"]
+    assert [line["part"] for line in judged] == ["A0", "A1", "A2"]
+    assert all(line["asked"] <= line["captured"] for line in judged)
+
+
+def test_a_trigger_that_cannot_be_heard_ends_the_run_at_its_start(tmp_path: Path, engine: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        sources = ["test://?parts=2&size=64"] * 2
+        cameras = [camera(sources[0]), camera(sources[1], trigger=f"tcp://127.0.0.1:{port}")]
+        with pytest.raises(UsageError, match="No trigger can be heard"):
+            run_station(workspace(tmp_path), engine, cameras, None, Listener(), {})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -32,14 +31,8 @@ from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sinks.spool import Spool
 from aand_edge.runtime.sinks.video import VideoSink
 from aand_edge.runtime.sinks.webhook import WebhookSink
+from tests.broker import Broker, until
 from tests.runtime_events import START, inspected
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
 
 
 def numbers(path: Path) -> list[int]:
@@ -255,44 +248,6 @@ def test_a_spool_keeps_order_over_a_restart_and_drops_the_oldest(tmp_path: Path)
         assert [message.number for message in spool.after(0, 9)] == [2, 3]
         spool.remove(2)
         assert len(spool) == 1
-
-
-class Broker:
-    """A mosquitto on a port of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
-
-    def start(self) -> None:
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        self._process = subprocess.Popen([program, "-c", str(self._config)], stderr=subprocess.DEVNULL)
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
-    if not shutil.which("mosquitto") and not Path("/usr/sbin/mosquitto").exists():
-        pytest.skip("mosquitto is not installed")
-    made = Broker(tmp_path)
-    made.start()
-    yield made
-    made.kill()
 
 
 class Listener:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from aand_edge.runtime.sources import camera as module
 from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.camera import Camera, Item
 from aand_edge.runtime.sources.child import IsolatedSource
+from aand_edge.runtime.triggers.base import Missed
 
 PICTURE = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
 
@@ -133,15 +133,12 @@ def test_frames_that_nobody_took_are_told_before_the_next_one() -> None:
 
 
 class EveryThird:
-    def __enter__(self) -> EveryThird:
-        return self
+    def start(self, missed: Missed) -> None: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def stop(self) -> None: ...
 
-    def due(self, frame: Frame) -> bool:
-        return frame.number % 3 == 2
+    def due(self, frame: Frame) -> Frame | None:
+        return frame if frame.number % 3 == 2 else None
 
 
 def test_frames_that_no_trigger_asked_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ from aand_edge.runtime.sources.uri import open_source
 from aand_edge.runtime.tally import Tally
 from aand_edge.runtime.triggers.base import Trigger
 from aand_edge.runtime.triggers.uri import open_triggers
+from aand_edge.runtime.watchdog import ServiceManager, Watchdog
 
 SINKS_WITH_PICTURES = ("rejects", "video")
 
@@ -78,7 +79,10 @@ def run_station(
     mailbox = Mailbox({each.name: _policy(each, triggers[each.name]) for each in ready})
     lossless = not any(each.live for each in ready)
     with ExitStack() as stack:
+        watchdog = Watchdog(stack.enter_context(ServiceManager.from_environment()), lambda: _status(loop.tally, ready))
+        watchdog.starting(f"loading {engine.stem}")
         live = stack.enter_context(LiveEngine(engine))
+        watchdog.starting(f"warming {engine.stem} up")
         live.warm_up()
         sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run)]
         failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
@@ -90,11 +94,13 @@ def run_station(
         gate = _conveyor(workspace.root, run.gate, settings.fail_safe, tell) if run.gate else None
         reloader = Reloader(workspace.root, workspace.root / FILE, live, ready, given, tell)
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
-        loop = Loop(live, mailbox, ready, outlets, settings, gate, reloader, observe)
+        loop = Loop(live, mailbox, ready, outlets, settings, gate, watchdog.around(reloader), observe)
         late.append(loop.publish)
         if gate is not None:
             stack.enter_context(gate)
-        with signals(loop.stop, reloader.request):
+        stack.callback(watchdog.stopping)
+        with signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)):
+            watchdog.ready()
             return loop.run()
 
 
@@ -120,6 +126,12 @@ def _options(camera: CameraSettings) -> SourceOptions:
 
 def _uncounted(name: str) -> None:
     """Without Prometheus, failures of sinks are told and not counted."""
+
+
+def _status(tally: Tally, cameras: Sequence[Camera]) -> str:
+    """For `systemctl status`."""
+    states = ", ".join(f"{each.name} {each.state.value}" for each in cameras)
+    return f"{tally.judged} judged, {tally.rejected} rejected, {tally.failed} failed; {states}"
 
 
 def _policy(camera: Camera, trigger: Trigger | None) -> Policy:
@@ -167,6 +179,14 @@ def _others(workspace: Workspace, run: RunSettings) -> list[Sink]:
     if run.metrics is not None:
         sinks.append(MetricsSink(run.metrics.host, run.metrics.port))
     return sinks
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        first()
+        second()
+
+    return both
 
 
 @contextmanager

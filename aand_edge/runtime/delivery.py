@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ LOG = logging.getLogger("aand_edge.runtime")
 
 WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
 PATIENCE_S = 5.0  # how long files wait for a sink that is behind
+CALM_S = 10.0  # a sink that took events for so long, and raised at none, works again
 LEAVING_S = 1.0  # how long a sink may take to write out what it holds
 
 NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
@@ -51,6 +53,7 @@ class Outlet(AbstractContextManager["Outlet"]):
         self._queue: deque[Event] = deque()
         self._changed = threading.Condition()
         self._leaving = self._failing = False
+        self._failed_at = 0.0
         self._thread = threading.Thread(target=self._work, name=f"aand-sink-{sink.name}", daemon=True)
 
     def __enter__(self) -> Outlet:
@@ -109,13 +112,15 @@ class Outlet(AbstractContextManager["Outlet"]):
             self._sink.append(event)
         except Exception as error:  # whatever a sink raises, inspection goes on
             self.failures += 1
+            self._failed_at = time.monotonic()
             self._failed(self.name)
             if not self._failing:
                 self._failing = True
                 LOG.error("the sink %s failed", self.name, exc_info=True)
                 self._notice("error", f"The sink {self.name} failed: {error}")
             return
-        if self._failing:
+        # Not at once: most events are none of a sink's business, and it may fail again at the next that is.
+        if self._failing and time.monotonic() - self._failed_at > CALM_S:
             self._failing = False
             self._notice("info", f"The sink {self.name} works again; it failed {self.failures} times")
 

@@ -48,22 +48,25 @@ class DriftMonitor:
     def __init__(self, manifest: Callable[[], EngineManifest], window: int, false_alarms: float) -> None:
         self._manifest, self._window = manifest, window
         self._alarm = NormalDist().inv_cdf(1 - false_alarms / 2)
-        self._begin(manifest())
+        self._known = manifest()
+        self._begin(self._known)
 
     def __call__(self, part: Inspected, seen: NDArray[np.uint8]) -> Sequence[Event]:
         """What is to be told after a part.
 
         seen   uint8 (H, W, 3), the picture as the engine took it
         """
-        if (manifest := self._manifest()) is not self._known:
-            self._begin(manifest)
+        manifest = self._manifest()
+        if manifest is not self._known:  # the engine was opened afresh, or is another one
+            if manifest != self._known:
+                self._begin(manifest)
+            self._known = manifest
         looked_at = seen if manifest.roi is None else crop(seen, manifest.roi)
         told = [*self._take(part.camera, "score", part.verdict.score)]
         told += self._take(part.camera, "brightness", brightness(looked_at))
         return told
 
     def _begin(self, manifest: EngineManifest) -> None:
-        self._known = manifest
         accepted: dict[Quantity, list[float]] = {
             "score": manifest.acceptance.scores,
             "brightness": manifest.acceptance.brightness,

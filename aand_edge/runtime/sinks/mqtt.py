@@ -41,7 +41,8 @@ class MqttSink:
 
     The topic's part before {camera}, with `/status`, holds `online` or `offline`, retained; the broker itself writes
     `offline` where the connection breaks. `append` raises once each time the broker goes away or refuses the login,
-    and where messages are dropped: the event itself is queued all the same. Raises OSError where the disk is full.
+    where messages are dropped, and where the queue cannot be written: the event itself is queued all the same, in
+    memory where the disk is full.
     """
 
     name = "mqtt"
@@ -69,6 +70,7 @@ class MqttSink:
         self._queue, self._queue_mb = queue, queue_mb
         self._client_id = client_id
         self._complaint: str | None = None
+        self._trouble: str | None = None
         self._stop = threading.Event()
         self._in_flight: dict[int, int] = {}  # paho's number of a message: ours
         self._sent = 0
@@ -77,6 +79,11 @@ class MqttSink:
     def dropped(self) -> int:
         """Messages that were dropped because the queue was full."""
         return self._spool.dropped
+
+    @property
+    def sent(self) -> int:
+        """Messages that the broker has confirmed."""
+        return self._sent
 
     @property
     def waiting(self) -> int:
@@ -109,6 +116,9 @@ class MqttSink:
         complaint, self._complaint = self._complaint, None
         if complaint is not None:
             raise AandEdgeError(complaint, "Events wait in its queue until it is back.")
+        trouble, self._trouble = self._trouble, self._spool.trouble
+        if self._trouble is not None and trouble is None:
+            raise AandEdgeError(f"The MQTT queue cannot be written ({self._trouble})", "Events wait in memory.")
 
     def _run(self) -> None:
         wait = 1.0
@@ -126,8 +136,11 @@ class MqttSink:
         """One connection, from its beginning to its end. Returns why it ended."""
         try:
             client.connect(self._host, self._port, keepalive=KEEP_ALIVE_S)
-        except (OSError, ValueError) as error:
+            return self._connected(client)
+        except Exception as error:  # whatever the network or the queue's disk raises, it is tried again
             return str(getattr(error, "strerror", None) or error)
+
+    def _connected(self, client: Client) -> str:
         self._in_flight.clear()
         last, deadline = 0, time.monotonic() + ANSWER_S
         while not self._stop.is_set():
@@ -176,8 +189,7 @@ class MqttSink:
         """The broker has a message."""
         ours = self._in_flight.pop(number, None)
         if ours is not None:
-            self._spool.remove(ours)
-            self._sent += 1
+            self._sent += self._spool.remove(ours)
 
     def _answered(self, client: Client, data: object, flags: object, reason: Any, properties: object) -> None:
         """The broker took the connection or refused it."""

@@ -186,7 +186,8 @@ def measured_fps(captured: list[float]) -> float:
     """Frames a second of moments in seconds, by the median of their gaps; 10 where that says nothing."""
     gaps = [after - before for before, after in pairwise(captured)]
     gap = median(gaps) if gaps else 0.0
-    return min(max(1 / gap, 1.0), 240.0) if gap > 0 else UNKNOWN_FPS
+    # MPEG-4 counts time in fractions of a second, 1/65535 at the finest: a rate of 88.089 has none.
+    return round(min(max(1 / gap, 1.0), 240.0), 2) if gap > 0 else UNKNOWN_FPS
 
 
 def _literal(text: str) -> str:

@@ -57,7 +57,9 @@ def test_everything_that_was_put_is_written_before_the_sink_closes() -> None:
     assert (outlet.lost, outlet.failures, told) == (0, 0, [])
 
 
-def test_a_failing_sink_is_told_once_and_again_when_it_works() -> None:
+def test_a_failing_sink_is_told_once_and_again_when_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.CALM_S", 0.0)
+
     def act(event: Event) -> None:
         if isinstance(event, Dropped) and event.number < 3:
             raise OSError("the disk is full")
@@ -73,6 +75,19 @@ def test_a_failing_sink_is_told_once_and_again_when_it_works() -> None:
         "The sink listener failed: the disk is full",
         "The sink listener works again; it failed 3 times",
     ]
+
+
+def test_a_sink_that_fails_at_every_other_event_is_told_once() -> None:
+    def act(event: Event) -> None:
+        if isinstance(event, Dropped) and event.number % 2:
+            raise OSError("the disk is full")
+
+    told = list[Noticed]()
+    with Outlet(Listener(act), pictures=True, wait=True, tell=told.append) as outlet:
+        for number in range(60):
+            outlet.put(dropped(number))
+    assert outlet.failures == 30
+    assert [each.text for each in told] == ["The sink listener failed: the disk is full"]
 
 
 def test_a_line_that_does_not_stop_leaves_out_what_a_slow_sink_cannot_take() -> None:

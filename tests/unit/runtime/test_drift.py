@@ -138,6 +138,14 @@ def test_another_engine_begins_anew() -> None:
     assert [each.share for each in compared(events, "score")] == [pytest.approx(0.5)]
 
 
+def test_the_same_engine_opened_afresh_goes_on() -> None:
+    known = [manifest()]
+    monitor = DriftMonitor(lambda: known[0], 60, 1e-4)
+    assert not compared(show(monitor, [9.0] * 50), "score")
+    known[0] = manifest()
+    assert compared(show(monitor, [9.0] * 10), "score")
+
+
 def test_brightness_is_that_of_the_region_looked_at() -> None:
     known = manifest(roi=(8, 8, 16, 16), brightness=[float(GREY)] * 10)
     monitor = DriftMonitor(lambda: known, 20, 1e-4)

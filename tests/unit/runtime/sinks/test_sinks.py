@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,7 +29,7 @@ from aand_edge.runtime.sinks.metrics import MetricsSink
 from aand_edge.runtime.sinks.mqtt import MqttSink
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sinks.spool import Spool
-from aand_edge.runtime.sinks.video import VideoSink
+from aand_edge.runtime.sinks.video import VideoSink, measured_fps
 from aand_edge.runtime.sinks.webhook import WebhookSink
 from tests.broker import Broker, until
 from tests.runtime_events import START, inspected
@@ -83,22 +83,28 @@ def test_a_killed_writer_leaves_whole_lines(tmp_path: Path) -> None:
     assert found == list(range(len(found)))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
-def test_a_full_disk_is_an_oserror_and_leaves_the_lines_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def no_more_room(size: int = 0) -> Iterator[None]:
+    """No file may grow beyond so many bytes."""
     import resource
 
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_full_disk_is_an_oserror_and_leaves_the_lines_whole(tmp_path: Path) -> None:
     with JsonlSink(tmp_path) as sink:
         sink.append(inspected(0))
         size = (tmp_path / "verdicts.jsonl").stat().st_size
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))
-        try:
-            with pytest.raises(OSError, match=r"File too large|No space left"):
-                sink.append(inspected(1))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-            signal.signal(signal.SIGXFSZ, ignored)
+        with no_more_room(size + 20), pytest.raises(OSError, match=r"File too large|No space left"):
+            sink.append(inspected(1))
         sink.append(inspected(2))
     assert numbers(tmp_path / "verdicts.jsonl") == [0, 2]
 
@@ -121,6 +127,14 @@ def test_rejects_are_saved_within_size_and_age(tmp_path: Path) -> None:
     with RejectsSink(tmp_path, max_age_days=1) as sink:
         sink.append(inspected(20, rejected=False, time=START + timedelta(days=2)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rate", [88.089, 157.413])
+def test_a_measured_rate_is_one_that_mpeg4_has(tmp_path: Path, rate: float) -> None:
+    """Times whose rate needs more than 65535 ticks a second cannot be written as they are."""
+    with VideoSink(tmp_path / "overlay.mp4", fps=measured_fps([0.0, 1 / rate]), spare_bytes=0) as sink:
+        sink.append(inspected(0))
+    assert list(tmp_path.iterdir())
 
 
 def test_a_video_begins_anew_where_the_size_changes(tmp_path: Path) -> None:
@@ -248,6 +262,33 @@ def test_a_spool_keeps_order_over_a_restart_and_drops_the_oldest(tmp_path: Path)
         assert [message.number for message in spool.after(0, 9)] == [2, 3]
         spool.remove(2)
         assert len(spool) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_spool_on_a_full_disk_holds_its_messages_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aand_edge.runtime.sinks.spool.COMMIT_S", 0.0)
+    path = tmp_path / "queue.db"
+    with Spool(path, 1) as spool:
+        for number in range(1, 4):
+            spool.put("t", b"x" * number)
+        with no_more_room():
+            spool.remove(2)
+            spool.put("t", b"full")
+            assert spool.trouble is not None
+            assert [message.number for message in spool.after(0, 9)] == [1, 3, 4]
+            assert not spool.remove(2)
+            assert spool.remove(1)
+        spool.put("t", b"room")
+        assert spool.trouble is None
+        assert (len(spool), spool.dropped) == (3, 0)
+    spool = Spool(path, 1)
+    assert [message.payload for message in spool.after(0, 9)] == [b"xxx", b"full", b"room"]
+    with no_more_room():
+        spool.put("t", b"lost")
+        spool.close()
+    assert (len(spool), spool.dropped) == (3, 1)
 
 
 class Listener:

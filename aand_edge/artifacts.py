@@ -25,6 +25,8 @@ from aand_edge.errors import ArtefactMismatchError
 
 Precision = Literal["fp32", "fp16", "int8"]
 
+WEIGHTS, CARD = "model.safetensors", "card.json"  # in a model's folder
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

@@ -33,12 +33,14 @@ def command(
 ) -> None:
     """Read the ranges of the trunk's tensors, which int8 engines need, from held-out pictures."""
     from aand_edge.cli.graphs import calibration_table, find_graph
+    from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import Workspace
 
     workspace = Workspace.open()
     chosen = {"method": method, "percentile": percentile, "images": calib_images, "anomalies": anomalies}
     settings = overridden(workspace.settings.calibrate, chosen)
+    refuse_without("--method percentile", settings.method == "percentile", percentile=percentile)
     path, table = calibration_table(workspace, find_graph(workspace, model, "fp32", frame, roi), settings, locked)
     answer({"table": str(path), **table.model_dump(mode="json")}, as_json, _summary(path, table))
 

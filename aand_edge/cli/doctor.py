@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aand_edge.cli.options import CategoryName, Data, Json, Layout
+from aand_edge.errors import AandEdgeError
 
 if TYPE_CHECKING:
     from aand_edge.data.checks import DataReport
@@ -20,11 +21,14 @@ def command(
     """Say what this machine can build and run, and with --data whether the pictures can be trained on."""
     from aand_edge.bench.device import describe_device
     from aand_edge.cli.lookup import open_category
+    from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer, facts, rows_of
     from aand_edge.config import Workspace
     from aand_edge.engines.machine import backend_states, machine_facts
 
     workspace = Workspace.open()
+    has_pictures = data is not None or workspace.settings.data.root is not None
+    refuse_without("--data, or root under [data]", has_pictures, layout=layout, category=category)
     states = backend_states()
     reply: dict[str, Any] = {
         "device": describe_device(),
@@ -32,12 +36,17 @@ def command(
         "backends": {each.name: each.builds or each.runs or "ok" for each in states},
     }
     rows = [*rows_of({**reply["device"], **reply["machine"]}), *((each.name, each.words()) for each in states)]
-    report = None
-    if data is not None or workspace.settings.data.root is not None:
-        report = _check(open_category(workspace, data, layout, category))
-        reply["data"] = report.to_dict()
-        rows = [*_remarks(report), *rows, *_pictures(report)]
+    report, failure = None, None
+    if has_pictures:
+        try:
+            report = _check(open_category(workspace, data, layout, category))
+            reply["data"] = report.to_dict()
+            rows = [*_remarks(report), *rows, *_pictures(report)]
+        except AandEdgeError as error:  # a device has no pictures, and is to be described all the same
+            failure = error
     answer(reply, as_json, facts("aand-edge doctor", rows))
+    if failure is not None:
+        raise failure
     if report is not None:
         report.raise_for_problems()
 

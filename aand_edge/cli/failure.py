@@ -26,7 +26,7 @@ def _sentence(error: BaseException) -> tuple[str, int]:
     if isinstance(error, AandEdgeError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted: what was written is whole; `aand-edge train` goes on where it was", INTERRUPTED
+        return "interrupted: what was written is whole", INTERRUPTED
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"error: the package {error.name} is not installed. {_extra(error.name)}", 3
     if isinstance(error, MemoryError):

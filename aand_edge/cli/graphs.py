@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aand_edge.artifacts import ModelCard
+from aand_edge.artifacts import CARD, ModelCard
 from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
 from aand_edge.cli.show import say, ticking
 from aand_edge.config import CalibrateSettings, Workspace
@@ -105,7 +105,7 @@ def _exported(
 
 def _files(folder: Path, suffix: str, frame: str | None) -> GraphFiles:
     """What `export` calls the graph of a model and its held-out set: the model's name counts, not the folder's."""
-    stem = graph_stem(ModelCard.read(folder / "card.json").name, parse_frame(frame))
+    stem = graph_stem(ModelCard.read(folder / CARD).name, parse_frame(frame))
     return GraphFiles(folder / f"{stem}.{suffix}.onnx", holdout_path(folder, stem))
 
 
@@ -159,7 +159,7 @@ def _serves(
     like: GraphFacts | None = None,
 ) -> bool:
     """Whether graph and held-out set are of one export, of that region, and of the weights that lie beside them."""
-    weights = ModelCard.read(folder / "card.json").weights.get("sha256")
+    weights = ModelCard.read(folder / CARD).weights.get("sha256")
     if (there.roi, there.weights) != (roi, weights):
         return False
     if like is not None and (there.colour, there.batch) != (like.colour, like.batch):

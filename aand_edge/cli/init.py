@@ -21,16 +21,18 @@ def command(
     ] = False,
     backbone: Annotated[str | None, typer.Option(help="To write into the file.")] = None,
     preset: Annotated[str | None, typer.Option(help="To write into the file: paper or short.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the rendered sample set.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the rendered sample set; 0 by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Start a workspace: a commented aand-edge.toml, and with --sample a rendered data set to try everything on."""
+    from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import FILE, write_template
     from aand_edge.errors import UsageError
 
     if sample and data is not None:
         raise UsageError("--sample renders its own pictures", "Give either --sample or --data.")
+    refuse_without("--sample", sample, seed=seed)
     if data is not None and not data.is_dir():
         raise UsageError(f"There is no folder {data}", "Check --data.")
     root = SAMPLE if sample else data.resolve() if data else None
@@ -41,7 +43,7 @@ def command(
             check_vacant(folder / SAMPLE)
     path = write_template(folder, root, backbone, preset)
     if sample:
-        write_sample_set(folder / SAMPLE, seed=seed)
+        write_sample_set(folder / SAMPLE, seed=seed or 0)
     reply = {"workspace": str(folder), "file": str(path), "data": str(root) if root else None}
     answer(reply, as_json, f"Wrote {path}\nNext:\n{_next(folder, with_data=root is not None)}")
 

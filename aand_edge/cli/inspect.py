@@ -46,11 +46,11 @@ def _find(workspace: Workspace, what: str) -> Path:
 
 
 def _describe(file: Path) -> dict[str, Any]:
-    from aand_edge.artifacts import ModelCard
+    from aand_edge.artifacts import CARD, ModelCard
 
-    if file.is_dir() and (file / "card.json").is_file():
-        return ModelCard.read(file / "card.json").model_dump(mode="json")
-    if file.name == "card.json":
+    if file.is_dir() and (file / CARD).is_file():
+        return ModelCard.read(file / CARD).model_dump(mode="json")
+    if file.name == CARD:
         return ModelCard.read(file).model_dump(mode="json")
     if file.suffix == ".onnx" and not file.with_suffix(".json").is_file():
         return _graph(file)

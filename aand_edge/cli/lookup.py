@@ -35,10 +35,10 @@ def trained_category(
     Raises ArtefactMismatchError where they are of another. A folder that --data names may be called anything, so
     another name is told rather than refused.
     """
-    from aand_edge.artifacts import ModelCard
+    from aand_edge.artifacts import CARD, ModelCard
     from aand_edge.data.layouts import read_category
 
-    card = ModelCard.read(folder / "card.json")
+    card = ModelCard.read(folder / CARD)
     trained_on, settings = card.data, workspace.settings.data
     wanted = str(trained_on["category"])
     _check_same_category(card.name, wanted, category or wanted)
@@ -66,31 +66,49 @@ def _check_same_category(model: str, trained_on: str, asked: str) -> None:
 
 
 def find_model(workspace: Workspace, model: str | None) -> Path:
-    """The folder of a trained model: a path, a name under models/, or the newest there."""
+    """The folder of a trained model: a path, a name under models/, the name on a card there, or the newest there."""
+    from aand_edge.artifacts import CARD
+
     if model is not None:
-        for folder in (Path(model), workspace.models / model):
-            if (folder / "card.json").is_file():
+        for folder in (Path(model), folder_of_model(workspace, model)):
+            if (folder / CARD).is_file():
                 return folder.resolve()  # `.` has no name
         raise UsageError(f"There is no trained model '{model}'", f"Look into {workspace.models}, or train one.")
-    found = sorted(workspace.models.glob("*/card.json"), key=lambda card: card.stat().st_mtime)
+    found = sorted((card.parent for card in workspace.models.glob(f"*/{CARD}")), key=_trained_at)
     if not found:
         raise UsageError(f"{workspace.models} holds no trained model", "Train one with `aand-edge train`.")
-    newest = found[-1].parent
+    newest = found[-1]
     if len(found) > 1:
         say(f"model: {newest.name}, the newest of {len(found)}")
     return newest
 
 
+def _trained_at(folder: Path) -> float:
+    """When the weights were written; `eval` writes to the card, which makes no model newer."""
+    from aand_edge.artifacts import CARD, WEIGHTS
+
+    weights = folder / WEIGHTS
+    return (weights if weights.is_file() else folder / CARD).stat().st_mtime
+
+
 def folder_of_model(workspace: Workspace, name: str) -> Path:
-    """The folder under models/ whose card has that name, whatever the folder is called now."""
+    """The folder under models/ of that name, or whose card has it, whatever the folder is called now."""
+    from aand_edge.artifacts import CARD
+
+    if (workspace.models / name / CARD).is_file():
+        return workspace.models / name
+    cards = sorted(workspace.models.glob(f"*/{CARD}"))
+    return next((card.parent for card in cards if _name_on(card) == name), workspace.models / name)
+
+
+def _name_on(card: Path) -> str | None:
+    """None where it cannot be read: that is told when the model itself is asked for."""
     from aand_edge.artifacts import ModelCard
 
-    if (workspace.models / name / "card.json").is_file():
-        return workspace.models / name
-    for card in sorted(workspace.models.glob("*/card.json")):
-        if ModelCard.read(card).name == name:
-            return card.parent
-    return workspace.models / name
+    try:
+        return ModelCard.read(card).name
+    except ArtefactMismatchError:
+        return None
 
 
 def parse_frame(frame: str | None) -> tuple[int, int] | None:

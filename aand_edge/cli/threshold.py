@@ -55,7 +55,10 @@ def command(
     rate = workspace.settings.threshold.false_rejects if false_rejects is None else false_rejects
     accept_pending(workspace, engine, rate)
     found: dict[str, Threshold] = {}
-    for path in find_engines(workspace, [engine] if engine else []):
+    paths = find_engines(workspace, [engine] if engine else [])
+    if value is not None and engine is None and len(paths) > 1:
+        raise UsageError("--set is for one engine: scores shift with the precision", "Name the engine.")
+    for path in paths:
         manifest = read_manifest(path)
         if value is not None:
             manifest.threshold = Threshold(value=value, rule="manual")

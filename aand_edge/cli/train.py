@@ -55,6 +55,7 @@ def command(
 ) -> None:
     """Train AAND on pictures of good parts. An interrupted training goes on where it was."""
     from aand_edge.cli.lookup import open_category
+    from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import TrainingBars, answer, say
     from aand_edge.config import Workspace
     from aand_edge.training.preview import write_preview
@@ -80,6 +81,8 @@ def command(
         },
         threshold={"false_rejects": false_rejects},
     )
+    if preview is None:
+        refuse_without("--amplify", asked.train.amplify, epochs_amplify=epochs_amplify, textures=textures)
     options = replace(_options(Workspace(workspace.root, asked)), cache_mb=cache_mb, fresh=fresh)
     parts = open_category(workspace, data, layout, category)
     if preview is not None:
@@ -87,8 +90,12 @@ def command(
         answer({"preview": str(preview)}, as_json, f"Synthetic anomalies: {preview}")
         return
     folder = _folder(workspace, parts, options, name)
-    with TrainingBars() as bars:
-        card = train(parts, folder, options, bars)
+    try:
+        with TrainingBars() as bars:
+            card = train(parts, folder, options, bars)
+    except KeyboardInterrupt:
+        say("the same command goes on where this training was")
+        raise
     say(f"model: {folder}")
     _report(card, as_json)
 

@@ -15,12 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aand_edge.artifacts import ModelCard, atomic_path, sha256_file
+from aand_edge.artifacts import CARD, WEIGHTS, ModelCard, atomic_path, sha256_file
 from aand_edge.errors import ArtefactMismatchError
 from aand_edge.model.aand import Aand
 from aand_edge.training.loop import Progress
 
-WEIGHTS, CARD, SNAPSHOT = "model.safetensors", "card.json", "snapshot.safetensors"
+SNAPSHOT = "snapshot.safetensors"
 
 
 def save_model(folder: Path, model: Aand) -> str:

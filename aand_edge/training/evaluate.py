@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aand_edge.artifacts import ModelCard
+from aand_edge.artifacts import CARD, ModelCard
 from aand_edge.data.layouts import Category
 from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize
 from aand_edge.errors import UsageError
 from aand_edge.evaluation.metrics import Metrics, evaluate
-from aand_edge.training.checkpoint import CARD, load_model
+from aand_edge.training.checkpoint import load_model
 from aand_edge.training.compute import Compute, find_device, full_float32
 
 

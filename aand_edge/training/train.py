@@ -1,4 +1,7 @@
-"""`aand-edge train`: from checked pictures to `model.safetensors` and `card.json`. Test pictures are never opened."""
+"""`aand-edge train`: from checked pictures to `model.safetensors` and `card.json`.
+
+Test pictures are opened by the check alone, which looks for copies of them in training; nothing is learned from them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aand_edge.artifacts import ModelCard, check_writable, write_json
+from aand_edge.artifacts import CARD, ModelCard, check_writable, write_json
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.errors import ArtefactMismatchError, UsageError
@@ -23,7 +26,7 @@ from aand_edge.model.aand import Aand, check_size
 from aand_edge.model.backbones import find_backbone
 from aand_edge.model.losses import HARD_PATCHES
 from aand_edge.model.weights import WeightsOrigin, load_teacher
-from aand_edge.training.checkpoint import CARD, Snapshot, discard_snapshot, save_model, save_snapshot
+from aand_edge.training.checkpoint import Snapshot, discard_snapshot, save_model, save_snapshot
 from aand_edge.training.compute import Compute, choose_compute, find_device, full_float32
 from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
 from aand_edge.training.pictures import (

@@ -50,6 +50,14 @@ def test_without_pictures_the_machine_is_described(command: Command) -> None:
     assert set(reply) == {"device", "machine", "backends"}
 
 
+def test_a_machine_without_the_workspaces_pictures_is_described_all_the_same(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "aand-edge.toml").write_text('[data]\nroot = "on-the-pc"\n')
+    done = command("doctor", "--json")
+    assert done.code == 2
+    assert "There is no folder" in done.err
+    assert "onnxruntime" in json.loads(done.out)["backends"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,22 @@ def test_pictures_that_are_named_are_taken_under_any_name_and_another_is_told(
     assert capsys.readouterr().err == "bolt was trained on bolt; it is judged on labelled\n"
 
 
+def test_the_newest_model_is_the_one_last_trained_and_not_last_evaluated(root: Path) -> None:
+    for time, name in enumerate(("first", "second")):
+        weights = write_card(root.parent / "models" / name, name, root / "bolt") / "model.safetensors"
+        weights.touch()
+        os.utime(weights, (time, time))
+    (root.parent / "models/first/card.json").touch()  # as `eval` does
+    assert find_model(Workspace.open(root.parent), None).name == "second"
+
+
 def test_a_model_is_found_by_its_card_whatever_its_folder_is_called(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_card(root.parent / "models/renamed", "bolt", root / "bolt")
     workspace = Workspace.open(root.parent)
+    (write_card(root.parent / "models/damaged", "damaged", root) / "card.json").write_text("{")
     assert folder_of_model(workspace, "bolt") == folder
+    assert find_model(workspace, "bolt") == folder
     monkeypatch.chdir(folder)
     assert find_model(workspace, ".") == folder

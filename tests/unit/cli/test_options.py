@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.build import build_engine
 from tests.commands import Command
 from tests.graphs import tiny_request
@@ -21,6 +22,10 @@ from tests.graphs import tiny_request
         (["build", "--locked"], "--locked needs --precision int8"),
         (["build", "g.fp32.onnx", "--frame", "64x64"], "g.fp32.onnx has a frame, a region and a quantisation"),
         (["export", "--weight-bits", "7"], "--weight-bits needs --precision int8"),
+        (["calibrate", "--method", "mse", "--percentile", "99"], "--percentile needs --method percentile"),
+        (["train", "--no-amplify", "--epochs-amplify", "3", "--data", "."], "--epochs-amplify needs --amplify"),
+        (["init", "--seed", "3"], "--seed needs --sample"),
+        (["doctor", "--category", "nut"], "--category needs --data, or root under [data]"),
         (["threshold", "--data", "x"], "are for --rule f1 and rate"),
         (["threshold", "--set", "0.5", "--rule", "f1"], "--set takes the value as it is"),
         (["threshold", "--rule", "f1", "--false-rejects", "0.1"], "--false-rejects has no effect on --rule f1"),
@@ -30,6 +35,16 @@ def test_an_option_without_effect_is_refused(command: Command, arguments: list[s
     done = command(*arguments)
     assert done.code == 2
     assert said in done.err
+
+
+def test_one_threshold_is_not_set_for_several_engines(command: Command, tmp_path: Path) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    build_engine(tiny_request(tmp_path, "openvino"))
+    done = command("threshold", "--set", "0.5")
+    assert done.code == 2
+    assert "--set is for one engine" in done.err
+    assert command("threshold", manifest.name, "--set", "0.5").code == 0
+    assert EngineManifest.read(path).threshold.value == 0.5
 
 
 def test_an_engine_that_cannot_be_accepted_here_does_not_keep_the_others_waiting(

@@ -48,12 +48,24 @@ def test_an_option_goes_before_a_setting_and_a_setting_before_the_preset(
         '[train]\npreset = "short"\nbatch = 8\nlr = 0.002\nseed = 7\namplify = false\n'
         "[threshold]\nfalse_rejects = 0.2\n"
     )
-    command("train", "--size", "64", "--batch", "2", "--schedule", "step", "--textures", "pictures/t", "--fresh")
+    command(
+        "train",
+        "--size",
+        "64",
+        "--batch",
+        "2",
+        "--schedule",
+        "step",
+        "--amplify",
+        "--textures",
+        "pictures/t",
+        "--fresh",
+    )
     (options,) = asked
     assert options == TrainingOptions(
         backbone="resnet18",
         size=64,
-        amplify=False,
+        amplify=True,
         recipe=replace(PRESETS["short"], batch=2, learning_rate=0.002, schedule="step"),
         seed=7,
         textures=pictures / "t",
@@ -104,7 +116,8 @@ def test_ctrl_c_ends_in_130_and_a_sentence(command: Command, pictures: Path, ask
     done = command("train", "--data", str(pictures))
     assert asked
     assert done.code == 130
-    assert done.err.strip().splitlines()[-1] == (
-        "interrupted: what was written is whole; `aand-edge train` goes on where it was"
-    )
+    assert done.err.strip().splitlines()[-2:] == [
+        "the same command goes on where this training was",
+        "interrupted: what was written is whole",
+    ]
     assert done.out == ""

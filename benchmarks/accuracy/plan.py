@@ -1,0 +1,179 @@
+"""A run: one category, method, seed and number of pictures; what it was asked for and what it found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aand_edge.artifacts import write_json
+from aand_edge.bench.device import describe_device, device_line
+from aand_edge.data.layouts import Category, categories_in, read_category
+from aand_edge.data.masks import sample_mask
+from aand_edge.data.pictures import read_picture
+from aand_edge.errors import AandEdgeError, UsageError
+from aand_edge.evaluation.metrics import Metrics, evaluate
+from aand_edge.model.backbones import build_teacher, find_backbone
+from aand_edge.model.weights import load_teacher
+from aand_edge.training.compute import Compute, find_device
+from aand_edge.training.evaluate import evaluate_model
+from aand_edge.training.pictures import load_pictures, split_holdout
+from aand_edge.training.recipe import Recipe
+from aand_edge.training.train import TrainingOptions, train
+from benchmarks.accuracy.methods import METHODS, advancing
+from benchmarks.accuracy.neighbours import anomaly_maps, bank
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is asked for; plain values, so that it travels to another machine.
+
+    pictures   training pictures drawn by the seed, hold-out included; None takes all of them
+    """
+
+    data: str
+    layout: str
+    category: str | None
+    backbone: str
+    weights: str | None
+    size: int
+    recipe: dict[str, Any]
+    method: str
+    seed: int
+    pictures: int | None
+    device: str
+    threads: int
+
+    @property
+    def shown(self) -> str:
+        """The category's name."""
+        return self.category or Path(self.data).name
+
+    @property
+    def name(self) -> str:
+        """Of its files. Device and threads do not belong to it: they change the time and not the task."""
+        asked = {key: value for key, value in asdict(self).items() if key not in ("device", "threads")}
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return f"{self.shown}-{self.backbone}-{self.method}-{self.pictures or 'all'}-{self.seed}-{digest[:8]}"
+
+
+class Quiet:
+    """A watcher that says nothing: the runs of a benchmark are told of when they are done."""
+
+    def resumed(self, stage: str, epoch: int) -> None: ...
+
+    def epoch_done(self, stage: str, epoch: int, epochs: int, losses: dict[str, float]) -> None: ...
+
+    def batch_done(self, stage: str, epoch: int, epochs: int, batch: int, batches: int) -> None: ...
+
+
+def categories(root: Path) -> list[str | None]:
+    """The categories of a data root; [None] where it is a category itself."""
+    return [*categories_in(root)] or [None]
+
+
+def execute(run: Run, work: Path) -> Row:
+    """Train and judge; the row of the tables, or a row that says why there is none."""
+    torch.set_num_threads(run.threads)
+    start = time.monotonic()
+    try:
+        found = _trained(run, work) if METHODS[run.method].trained else _neighbours(run)
+    except AandEdgeError as error:
+        return {**asdict(run), "shown": run.shown, "failed": str(error)}
+    machine = device_line(describe_device())
+    return {
+        **asdict(run),
+        "shown": run.shown,
+        **found,
+        "wall_s": round(time.monotonic() - start, 1),
+        "machine": machine,
+    }
+
+
+def _trained(run: Run, work: Path) -> Row:
+    method, folder = METHODS[run.method], work / "models" / run.name
+    options = TrainingOptions(
+        backbone=run.backbone,
+        size=run.size,
+        weights=Path(run.weights) if run.weights else None,
+        amplify=method.amplify,
+        hard_patches=method.hard_patches,
+        recipe=Recipe(**run.recipe),
+        seed=run.seed,
+        device=run.device,
+    )
+    category = _category(run)
+    with advancing(method):
+        card = train(category, folder, options, Quiet())
+        _, metrics = evaluate_model(folder, category, run.device)
+    shutil.rmtree(folder)  # a hundred models would fill a disk, and each can be trained again
+    return {**_row(card.data["train"], card.data["held_out"], metrics), "seconds": card.seconds}
+
+
+def _neighbours(run: Run) -> Row:
+    category = _category(run)
+    backbone, compute = find_backbone(run.backbone), Compute(find_device(run.device), torch.float32)
+    teacher = build_teacher(backbone)
+    load_teacher(teacher, backbone, Path(run.weights) if run.weights else None)
+    compute.place(teacher)
+    # The same pictures as a training has: what is held out is not remembered either.
+    kept, held_out = split_holdout(category.train, TrainingOptions.holdout, run.seed)
+    start = time.monotonic()
+    known = bank(teacher, kept, run.size, compute, run.seed)
+    seconds = {"remember": round(time.monotonic() - start, 1)}
+    maps = anomaly_maps(teacher, known, load_pictures(category.test, run.size), compute).numpy()
+    shape = (run.size, run.size)
+    masks = [sample_mask(sample, read_picture(sample.path).shape[:2], shape) for sample in category.test]
+    anomalous = np.array([sample.anomalous for sample in category.test])
+    metrics = evaluate(maps.max(axis=(1, 2)), anomalous, maps, masks)
+    return {**_row(len(kept), len(held_out), metrics), "seconds": seconds}
+
+
+def _row(kept: int, held_out: int, metrics: Metrics) -> Row:
+    return {"trained_on": kept, "held_out": held_out, **metrics.to_dict()}
+
+
+def _category(run: Run) -> Category:
+    category = read_category(Path(run.data), run.layout, run.category)
+    if not category.test:
+        raise UsageError(f"{category.root} has no test pictures", "Point --data at categories with a test split.")
+    return category if run.pictures is None else fewer(category, run.pictures, run.seed)
+
+
+def fewer(category: Category, count: int, seed: int) -> Category:
+    """The category with `count` training pictures drawn by `seed`; a smaller draw is part of a larger one."""
+    if count > len(category.train):
+        raise UsageError(f"{category.name} has {len(category.train)} training pictures, not {count}", "Ask for fewer.")
+    order = torch.randperm(len(category.train), generator=torch.Generator().manual_seed(seed))[:count]
+    return replace(category, train=tuple(category.train[row] for row in sorted(order.tolist())))
+
+
+def recorded(run: Run, work: Path) -> Row | None:
+    """The row of a run that is done."""
+    path = _record(run, work)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def record(run: Run, work: Path, row: Row) -> None:
+    """Keep the row; a failed run is not kept, so that it is tried again."""
+    if "failed" not in row:
+        write_json(_record(run, work), row)
+
+
+def _record(run: Run, work: Path) -> Path:
+    return work / "runs" / f"{run.name}.json"
+
+
+def left(runs: Sequence[Run], work: Path) -> list[Run]:
+    """The runs that are not done."""
+    return [run for run in runs if recorded(run, work) is None]

@@ -39,7 +39,7 @@ def search_regions(
     from aand_edge.cli.lookup import find_model, trained_category
     from aand_edge.cli.show import ticking
     from aand_edge.engines.budget import search
-    from aand_edge.export.regions import checked_regions, default_regions
+    from aand_edge.export.int8 import chosen_regions
     from aand_edge.export.trials import Trials, labelled_set, synthetic_set
     from aand_edge.graph_facts import GraphFacts, read_holdout
 
@@ -51,7 +51,7 @@ def search_regions(
     _, table = calibration_table(workspace, fp32, request.int8.calibration, request.int8.locked)
     facts = GraphFacts.from_graph(fp32.graph)
     judged = labelled_set(parts, facts) if parts else synthetic_set(read_holdout(fp32.holdout, facts), facts)
-    regions = default_regions(facts.backbone) if request.int8.regions is None else checked_regions(request.int8.regions)
+    regions = chosen_regions(fp16.graph, request.int8.regions)
     with tempfile.TemporaryDirectory() as scratch, ticking("budget") as tick:
         trials = Trials(backend, options, fp16.graph, judged, request.false_rejects, Path(scratch))
         reference = trials.reference(fp32.graph)

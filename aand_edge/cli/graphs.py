@@ -127,12 +127,10 @@ def full_and_half(folder: Path, frame: str | None, roi: str | None) -> tuple[Gra
 
 def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: Int8) -> Path:
     """The int8 graph of an fp16 graph, with ranges read from the fp32 one; written only where it is another."""
-    from aand_edge.export.int8 import Quantisation, int8_path, quantised_facts, write_int8
-    from aand_edge.export.regions import checked_regions, default_regions
+    from aand_edge.export.int8 import Quantisation, chosen_regions, int8_path, quantised_facts, write_int8
 
     facts = GraphFacts.from_graph(fp16)
-    regions = default_regions(facts.backbone) if int8.regions is None else checked_regions(int8.regions)
-    quantisation = Quantisation(regions, int8.weight_bits)
+    quantisation = Quantisation(chosen_regions(fp16, int8.regions), int8.weight_bits)
     _, table = calibration_table(workspace, fp32, int8.calibration, int8.locked)
     target = int8_path(fp16, quantisation)
     wanted = quantised_facts(facts, table.key, quantisation)

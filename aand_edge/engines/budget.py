@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aand_edge.artifacts import Record
+from aand_edge.errors import UsageError
 
 POINTS = 100  # of a share: AUROC 0.912 is 91.2 points
 
@@ -82,7 +83,11 @@ def search(
     """Find the fastest of what is tried within the budget; `measure` builds and measures one, 2 · n times at most.
 
     pictures   a sentence on what is measured, for the report
+
+    Raises UsageError where there is no region.
     """
+    if not regions:
+        raise UsageError("There is no region to quantise", "Name some with --quantise, or take --precision fp16.")
     most, done = 2 * len(regions), 0
 
     def counted(mixture: tuple[str, ...]) -> Measured:

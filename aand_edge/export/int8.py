@@ -13,8 +13,8 @@ import onnx
 from aand_edge.artifacts import atomic_path
 from aand_edge.errors import ArtefactMismatchError, UsageError
 from aand_edge.export.calibrate import CalibrationTable
-from aand_edge.export.quantise import quantise
-from aand_edge.export.regions import BY_DEFAULT, checked_regions
+from aand_edge.export.quantise import quantise, regions_with_convolutions
+from aand_edge.export.regions import BY_DEFAULT, checked_regions, default_regions
 from aand_edge.export.validate import GraphReport, inspect_model
 from aand_edge.graph_facts import GraphFacts
 
@@ -30,6 +30,21 @@ class Quantisation:
         checked_regions(self.regions)
         if self.weight_bits not in (7, 8):
             raise UsageError(f"Weights of {self.weight_bits} bits cannot be had", "Take --weight-bits 7 or 8.")
+
+
+def chosen_regions(graph: Path, asked: tuple[str, ...] | None) -> tuple[str, ...]:
+    """What of a graph is quantised: the regions asked for, by default those of its backbone that it has.
+
+    Raises UsageError for a region that it has not.
+    """
+    there = regions_with_convolutions(onnx.load(graph))
+    if asked is None:
+        return tuple(region for region in default_regions(GraphFacts.from_graph(graph).backbone) if region in there)
+    regions = checked_regions(asked)
+    absent = [region for region in regions if region not in there]
+    if absent:
+        raise UsageError(f"{graph} has no region '{absent[0]}' to quantise", f"Choose among {', '.join(there)}.")
+    return regions
 
 
 def int8_path(fp16: Path, quantisation: Quantisation) -> Path:

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from aand_edge.errors import ArtefactMismatchError
 from aand_edge.export.ranges import STEPS
-from aand_edge.export.regions import region_of, write_region
+from aand_edge.export.regions import QUANTISABLE, region_of, write_region
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 # Below this a float16 scale holds fewer than four significant bits; a channel so small changes nothing.
@@ -31,6 +31,12 @@ LEAST_SCALE = 2.0**-20
 def quantisable(graph: onnx.ModelProto, regions: Collection[str]) -> list[onnx.NodeProto]:
     """The convolutions of those regions."""
     return [node for node in graph.graph.node if node.op_type in CONVOLUTIONS and region_of(node) in regions]
+
+
+def regions_with_convolutions(graph: onnx.ModelProto) -> tuple[str, ...]:
+    """The regions that there is something to quantise in, in the order of the data; a graph without RAA has fewer."""
+    there = {region_of(node) for node in quantisable(graph, QUANTISABLE)}
+    return tuple(region for region in QUANTISABLE if region in there)
 
 
 def activations(graph: onnx.ModelProto, regions: Collection[str]) -> list[str]:

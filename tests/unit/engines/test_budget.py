@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aand_edge.engines.budget import Budget, Measured, search
+from aand_edge.errors import UsageError
 
 REFERENCE = Measured(regions=(), image_auroc=0.95, aupro=0.9, map_error=0, flips=0, latency_ms=100)
 COSTS = {"teacher1": 1.0, "teacher2": 0.4, "bottleneck": 0.0, "student1": 0.2}  # points of image AUROC
@@ -65,6 +66,11 @@ def test_where_nothing_fits_the_best_is_named() -> None:
     assert report.chosen is None
     assert report.best.regions == ("bottleneck",)
     assert report.best.drop(REFERENCE) == pytest.approx(10)
+
+
+def test_without_a_region_there_is_nothing_to_search() -> None:
+    with pytest.raises(UsageError, match="no region to quantise"):
+        search(measure, REFERENCE, (), Budget(0.5), "pictures")
 
 
 def test_figures_that_are_not_defined_cost_nothing() -> None:

@@ -35,9 +35,9 @@ from aand_edge.export.calibrate import (
     table_path,
 )
 from aand_edge.export.export import Exported
-from aand_edge.export.int8 import Quantisation, int8_path, write_int8
+from aand_edge.export.int8 import Quantisation, chosen_regions, int8_path, write_int8
 from aand_edge.export.quantise import CONVOLUTIONS, activations, quantise
-from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE, region_of
+from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE, region_of, write_region
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.export.validate import inspect_model, validate
 from aand_edge.graph_facts import GraphFacts
@@ -150,6 +150,19 @@ def test_regions_add_up_to_the_whole(export: Export) -> None:
     graph = onnx.load(export(precision="fp16").graph)
     alone = {name for region in QUANTISABLE for name in activations(graph, [region])}
     assert alone == set(activations(graph, QUANTISABLE))
+
+
+def test_a_graph_without_amplifiers_has_fewer_regions(tmp_path: Path) -> None:
+    convolution = onnx.helper.make_node("Conv", ["x", "w"], ["y"])
+    write_region(convolution, "bottleneck")
+    graph = onnx.helper.make_graph([convolution], "reverse distillation", [], [])
+    model = onnx.helper.make_model(graph)
+    facts = GraphFacts("part", "resnet18", 64, (64, 64), "BGR", "fp16", "0" * 64)
+    onnx.helper.set_model_props(model, facts.to_metadata())
+    onnx.save_model(model, str(tmp_path / "part.fp16.onnx"))
+    assert chosen_regions(tmp_path / "part.fp16.onnx", None) == ("bottleneck",)
+    with pytest.raises(UsageError, match="has no region 'gate1' to quantise"):
+        chosen_regions(tmp_path / "part.fp16.onnx", ("gate1", "bottleneck"))
 
 
 def test_an_unknown_region_and_a_lacking_range_are_told(export: Export, table: CalibrationTable) -> None:

@@ -26,10 +26,13 @@ AT_ONCE = 8  # pictures
 
 @dataclass(frozen=True)
 class AnomalousFrames:
-    """frames uint8 (N, H, W, 3) in the graph's channel order; masks bool (N, H, W), each with an anomaly in it."""
+    """N frames uint8 (H, W, 3) in the graph's channel order; N masks bool (H, W), each with an anomaly in it.
 
-    frames: NDArray[np.uint8]
-    masks: NDArray[np.bool_]
+    Not stacked: the frames of a camera fill memory as it is, and an array of all of them would hold them twice.
+    """
+
+    frames: tuple[NDArray[np.uint8], ...]
+    masks: tuple[NDArray[np.bool_], ...]
 
 
 def with_anomalies(frames: NDArray[np.uint8], facts: GraphFacts, seed: int = SEED) -> AnomalousFrames:
@@ -49,7 +52,7 @@ def with_anomalies(frames: NDArray[np.uint8], facts: GraphFacts, seed: int = SEE
             "No synthetic anomaly could be put on the held-out pictures: no foreground was found in them",
             "Check --roi, or judge labelled pictures with --data.",
         )
-    return AnomalousFrames(np.stack([frame for frame, _ in made]), np.stack([mask for _, mask in made]))
+    return AnomalousFrames(tuple(frame for frame, _ in made), tuple(mask for _, mask in made))
 
 
 def _altered(

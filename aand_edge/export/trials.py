@@ -34,12 +34,12 @@ FEWEST_ANOMALIES = 32
 class JudgedSet:
     """Pictures with their labels, as a graph takes them.
 
-    frames   uint8 (N, H, W, 3)
+    frames   N of uint8 (H, W, 3)
     masks    N of bool (H', W') at the map's size, all false on a good part; None where nobody drew one
     told     what these are, for the report
     """
 
-    frames: NDArray[np.uint8]
+    frames: tuple[NDArray[np.uint8], ...]
     anomalous: NDArray[np.bool_]
     masks: tuple[NDArray[np.bool_] | None, ...]
     told: str
@@ -56,7 +56,7 @@ def synthetic_set(holdout: HoldoutSet, facts: GraphFacts) -> JudgedSet:
     shape = map_shape(facts)
     masks = [resize_mask(mask, *shape) for each in made for mask in each.masks]
     return JudgedSet(
-        np.concatenate((holdout.frames, *(each.frames for each in made))),
+        (*holdout.frames, *(frame for each in made for frame in each.frames)),
         np.arange(count + len(masks)) >= count,
         (*[np.zeros(shape, bool)] * count, *(mask if mask.any() else None for mask in masks)),
         f"{count} held-out pictures and {len(masks)} synthetic anomalies on them",
@@ -73,7 +73,7 @@ def labelled_set(category: Category, facts: GraphFacts) -> JudgedSet:
         )
     read = [_read(sample, facts) for sample in category.test]
     return JudgedSet(
-        np.stack([frame for frame, _ in read]),
+        tuple(frame for frame, _ in read),
         anomalous,
         tuple(mask for _, mask in read),
         f"{(~anomalous).sum()} good and {anomalous.sum()} anomalous pictures of {category.name}",

@@ -23,7 +23,8 @@ def test_few_pictures_carry_several_anomalies_each(export: Export) -> None:
     assert len(holdout.frames) == 3
     assert (~judged.anomalous).sum() == 3
     assert judged.anomalous.sum() > 0.6 * FEWEST_ANOMALIES  # one in five is left clean, and left out
-    assert np.array_equal(judged.frames[:3], holdout.frames)
+    assert np.array_equal(np.stack(judged.frames[:3]), holdout.frames)
+    assert all(np.shares_memory(frame, holdout.frames) for frame in judged.frames[:3]), "camera frames fill memory"
     assert not any(mask.any() for mask in judged.masks[:3] if mask is not None)
     assert all(mask is None or mask.any() for mask in judged.masks[3:])
     assert len({frame.tobytes() for frame in judged.frames}) == len(judged.frames)

@@ -37,6 +37,7 @@ from aand_edge.artifacts import EngineManifest, write_json, write_text
 from aand_edge.bench.device import describe_device
 from aand_edge.config import FILE
 from aand_edge.runtime import events, live_engine
+from aand_edge.runtime.belt import SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.drift import DriftMonitor
@@ -95,7 +96,7 @@ def soak(engine: Path, seconds: float, out: Path, fails_every: int = ENGINE_FAIL
         broker = stack.enter_context(_broker(work, counts))
         sinks = _sinks(out, counts, broker)
         outlets = [stack.enter_context(Outlet(sink, sink.name in WITH_PICTURES, False, tell)) for sink in sinks]
-        gate = stack.enter_context(Conveyor(SimulatedGate(), Travel(0.2), tell))
+        gate = stack.enter_context(Conveyor(SimulatedGate(), SteadyBelt(250), Travel(50), tell))
         reloader = Reloader(work, work / FILE, live, ready, {"deadline_ms": 200}, tell)
         monitor = DriftMonitor(lambda: live.manifest, 100, 1e-4)
         loop = Loop(live, mailbox, ready, outlets, LoopSettings(deadline_ms=200), gate, reloader, monitor)

@@ -37,6 +37,8 @@ class GateSettings(Section):
     output: str
     distance_mm: float = Field(0.0, ge=0)
     speed_mm_s: float | None = Field(None, gt=0)
+    encoder: str | None = None
+    mm_per_pulse: float | None = Field(None, gt=0)
     pulse_ms: float = Field(80.0, gt=0)
     lead_ms: float = Field(0.0, ge=0)
     late: Literal["skip", "pulse-now"] = "skip"

@@ -119,9 +119,10 @@ TEMPLATE = """\
 # save_map = false                  # the raw anomaly map beside each picture
 
 # [run.gate]
-# output = "simulated:gate.log"     # gpio://18 on a Jetson, ?active_low=1
+# output = "simulated:gate.log"     # gpio://18 on a Jetson, modbus://HOST:502/coil/3?unit=1; ?active_low=1
 # distance_mm = 400.0               # from the camera to the gate
-# speed_mm_s = 250.0
+# speed_mm_s = 250.0                # of a belt that never stops; of another, in its place:
+                                    # encoder = "gpio://16" (or modbus://HOST/holding/7?bits=32), mm_per_pulse = 0.5
 # pulse_ms = 80.0
 # lead_ms = 0.0                     # how long the actuator takes
 # late = "skip"                     # or "pulse-now", where the part has passed already

@@ -10,72 +10,82 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
 
-from aand_edge.errors import GateError, UsageError
+from aand_edge.errors import GateError
+from aand_edge.runtime.belt import Belt
 from aand_edge.runtime.events import Event, Noticed, Pulsed, now
 from aand_edge.runtime.gates.base import Gate
 
 IN_FLIGHT = 256  # parts between camera and gate
-DRAIN_S = 1.0  # how long parts in flight are still pushed off after the loop has ended
+DRAIN_S = 0.3  # how long parts in flight are still pushed off after the loop has ended
+LEAVE_S = 0.5  # for a gate that does not answer then
 LATE_S = 0.005  # a part that passed the gate's moment by less is still hit
+RETRY_S = 1.0  # until a gate that did not answer is told again
 
 
 @dataclass(frozen=True)
 class Travel:
     """From the camera to the gate.
 
-    seconds   from capture until the part stands before the gate
-    pulse_s   how long the gate stays open
-    lead_s    how long the actuator takes, so that much earlier it is told
+    distance   mm; 0: the gate opens as soon as the verdict is there
+    pulse_s    how long the gate stays open
     """
 
-    seconds: float
+    distance: float
     pulse_s: float = 0.08
-    lead_s: float = 0.0
-
-    @classmethod
-    def of(cls, distance_mm: float, speed_mm_s: float | None, pulse_ms: float, lead_ms: float) -> Travel:
-        """Raises UsageError for a distance without a speed."""
-        if distance_mm and not speed_mm_s:
-            raise UsageError("distance_mm needs the belt's speed", "Give speed_mm_s under [run.gate].")
-        return cls(distance_mm / (speed_mm_s or 1.0), pulse_ms / 1000, lead_ms / 1000)
 
 
 @dataclass(order=True, frozen=True)
 class Part:
-    """A rejected part on its way; `due` is when the gate is told, on the monotonic clock."""
+    """A rejected part on its way.
 
-    due: float
+    place   of the belt when the part is before the gate
+    told    when its verdict came, monotonic seconds
+    late    the part had passed then
+    """
+
+    place: float
     camera: str = field(compare=False)
     number: int = field(compare=False)
+    told: float = field(compare=False)
     late: bool = field(compare=False, default=False)
 
 
 class Conveyor:
     """A context manager with a thread that owns the gate. Overlapping pulses merge: the gate stays open.
 
-    late   a part whose moment has passed when its verdict comes: "skip", since the gate would hit the one behind it,
-           or "pulse-now", where parts are far apart
-    safe   the gate's position after `fail_safe`: "reject" lets nothing pass that nobody judged
+    late   a part whose moment has passed when its verdict comes, or when the gate can be told: "skip", since the gate
+           would hit the one behind it, or "pulse-now", where parts are far apart
+
+    A gate that does not answer is connected afresh and told again, until it is where it should be. Parts that came
+    meanwhile are missed.
     """
 
     def __init__(
         self,
         gate: Gate,
+        belt: Belt,
         travel: Travel,
         emit: Callable[[Event], None],
         late: Literal["skip", "pulse-now"] = "skip",
-        safe: Literal["reject", "pass"] = "reject",
     ) -> None:
-        self._gate, self._travel, self._emit, self._late, self._safe = gate, travel, emit, late, safe
+        self._gate, self._belt, self._travel, self._emit, self._late = gate, belt, travel, emit, late
         self._parts: list[Part] = []
         self._open_until: float | None = None
         self._changed = threading.Condition()
         self._leaving: float | None = None
-        self._failed = False
+        self._failed = self._safe = False
+        self._position = False  # where the gate should be
+        self._again: float | None = None  # when it is told once more
+        self._faults = 0  # since it last answered
         self._thread = threading.Thread(target=self._work, name="aand-conveyor", daemon=True)
 
     def __enter__(self) -> Conveyor:
-        self._gate.__enter__()
+        self._belt.start(self._look)
+        try:
+            self._gate.__enter__()
+        except BaseException:
+            self._belt.stop()
+            raise
         self._move(rejecting=False)
         self._thread.start()
         return self
@@ -86,37 +96,43 @@ class Conveyor:
         with self._changed:
             self._leaving = time.monotonic() + DRAIN_S
             self._changed.notify_all()
-        self._thread.join(DRAIN_S + 1)
+        self._thread.join(DRAIN_S + LEAVE_S)
+        self._belt.stop()
         self._gate.__exit__(kind, error, trace)
 
     def reject(self, camera: str, number: int, captured: float) -> None:
         """Push off the part that was captured at `captured`, monotonic seconds, when it comes to the gate."""
-        due, moment = captured + self._travel.seconds - self._travel.lead_s, time.monotonic()
-        late = due < moment - LATE_S and self._travel.seconds > 0
-        part = Part(max(due, moment), camera, number, late)
+        moment, start = time.monotonic(), self._belt.at(captured)
+        place = (start or 0.0) + self._travel.distance
+        due = None if start is None else self._belt.due(place)
+        late = self._travel.distance > 0 and due is not None and due < moment - LATE_S
+        part = Part(place, camera, number, moment, late)
         with self._changed:
-            refused = (late and self._late == "skip") or len(self._parts) >= IN_FLIGHT or self._failed
+            lost = start is None or self._failed or len(self._parts) >= IN_FLIGHT
+            refused = lost or (late and self._late == "skip")
             if not refused:
                 heapq.heappush(self._parts, part)
                 self._changed.notify_all()
         if refused:
-            self._told(part, 1000 * (moment - due), missed=True)
+            self._tell(part, 1000 * (moment - due) if late and due is not None else 0.0, late, missed=True)
 
-    def fail_safe(self) -> None:
-        """Into the safe position, for good: nobody judges any more."""
+    def fail_safe(self, rejecting: bool) -> None:
+        """Into that position, for good: nobody judges any more."""
         with self._changed:
-            self._failed = True
+            self._failed, self._safe = True, rejecting
             self._changed.notify_all()
+
+    def _look(self) -> None:
+        """The belt moved; it calls thousands of times, and most of them no part is on its way."""
+        if self._parts:
+            with self._changed:
+                self._changed.notify_all()
 
     def _work(self) -> None:
         while (step := self._next()) is not None:
             step()
-        if self._failed:
-            self._move(rejecting=self._safe == "reject")
-        else:
-            self._move(rejecting=False)
-        for part in self._parts:
-            self._told(part, 0.0, missed=True)
+        self._move(rejecting=self._failed and self._safe)
+        self._give_up()
 
     def _next(self) -> Callable[[], None] | None:
         """Wait until the gate is to be moved; None when it is over."""
@@ -126,41 +142,89 @@ class Conveyor:
                 ends = self._leaving is not None and (moment >= self._leaving or self._idle())
                 if self._failed or ends:
                     return None
-                if self._parts and self._parts[0].due <= moment:
+                if self._parts and self._belt.at(moment) is None:
+                    return self._give_up
+                due = self._due()
+                if due is not None and due <= moment:
                     part = heapq.heappop(self._parts)
-                    return lambda: self._pulse(part)
+                    return lambda: self._pulse(part, due)
                 if self._open_until is not None and self._open_until <= moment:
                     return self._close
-                moments = [part.due for part in self._parts[:1]]
-                moments += [each for each in (self._open_until, self._leaving) if each is not None]
+                if self._again is not None and self._again <= moment:
+                    return self._repeat
+                moments = [each for each in (due, self._open_until, self._again, self._leaving) if each is not None]
                 self._changed.wait(min(moments) - moment if moments else None)
+
+    def _due(self) -> float | None:
+        """When the first part comes to the gate, but not before its verdict; None while the belt is far from there."""
+        if not self._parts:
+            return None
+        first = self._parts[0]
+        due = self._belt.due(first.place)
+        return None if due is None else max(due, first.told)
 
     def _idle(self) -> bool:
         return not self._parts and self._open_until is None
 
-    def _pulse(self, part: Part) -> None:
+    def _pulse(self, part: Part, due: float) -> None:
+        moment = time.monotonic()
+        passed = self._travel.distance > 0 and moment - due > self._travel.pulse_s
+        if passed and self._late == "skip":
+            self._tell(part, 1000 * (moment - due), late=True, missed=True)
+            return
+        if passed:
+            due = moment
         merged = self._open_until is not None
-        self._open_until = max(self._open_until or 0.0, part.due + self._travel.pulse_s)
+        self._open_until = max(self._open_until or 0.0, due + self._travel.pulse_s)
         moved = merged or self._move(rejecting=True)
-        self._told(part, 1000 * (time.monotonic() - part.due), merged=merged, missed=not moved)
+        if not moved:
+            self._open_until, self._position = None, False  # told later, it would hit another part
+        self._tell(part, 1000 * (time.monotonic() - due), part.late or passed, merged, missed=not moved)
 
     def _close(self) -> None:
         self._open_until = None
         self._move(rejecting=False)
 
+    def _repeat(self) -> None:
+        self._move(self._position)
+
+    def _give_up(self) -> None:
+        """Nobody knows where the parts are, or it is over."""
+        with self._changed:
+            parts, self._parts = self._parts, []
+        for part in parts:
+            self._tell(part, 0.0, part.late, missed=True)
+
     def _move(self, rejecting: bool) -> bool:
-        """Whether the gate was told; a gate that does not answer is connected afresh once."""
+        """Whether the gate was told; one that did not answer is connected afresh once."""
+        self._position = rejecting
+        fault = self._try(rejecting)
+        if fault is not None and not self._faults:
+            fault = self._try(rejecting, afresh=True)
+        if fault is None:
+            self._again = None if self._gate.refresh_s is None else time.monotonic() + self._gate.refresh_s
+            if self._faults:
+                self._notice("info", f"The gate answers again; it was told {self._faults} times in vain")
+            self._faults = 0
+            return True
+        self._again = time.monotonic() + RETRY_S
+        self._faults += 1
+        if self._faults == 1:
+            self._notice("error", f"The gate did not move: {fault}")
+        return False
+
+    def _try(self, rejecting: bool, afresh: bool = False) -> GateError | None:
         try:
-            self._gate.set(rejecting)
-        except GateError:
-            try:
+            if afresh:
                 self._gate.__exit__(None, None, None)
                 self._gate.__enter__()
-                self._gate.set(rejecting)
-            except GateError as error:
-                self._emit(Noticed("error", f"The gate did not move: {error}", now()))
-                return False
-        return True
+            self._gate.set(rejecting)
+        except GateError as error:
+            return error
+        return None
 
-    def _told(self, part: Part, jitter_ms: float, merged: bool = False, missed: bool = False) -> None:
-        self._emit(Pulsed(part.camera, part.number, jitter_ms, part.late, merged, missed, now()))
+    def _notice(self, level: Literal["info", "error"], text: str) -> None:
+        self._emit(Noticed(level, text, now()))
+
+    def _tell(self, part: Part, jitter_ms: float, late: bool, merged: bool = False, missed: bool = False) -> None:
+        self._emit(Pulsed(part.camera, part.number, jitter_ms, late, merged, missed, now()))

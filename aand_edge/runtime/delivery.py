@@ -22,7 +22,7 @@ LOG = logging.getLogger("aand_edge.runtime")
 WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
 PATIENCE_S = 5.0  # how long files wait for a sink that is behind
 CALM_S = 10.0  # a sink that took events for so long, and raised at none, works again
-LEAVING_S = 1.0  # how long a sink may take to write out what it holds
+LEAVING_S = 0.8  # how long a sink may take to write out what it holds
 
 NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 NO_MAP = np.zeros((0, 0), np.float32)
@@ -53,7 +53,7 @@ class Outlet(AbstractContextManager["Outlet"]):
         self._queue: deque[Event] = deque()
         self._changed = threading.Condition()
         self._leaving = self._failing = False
-        self._failed_at = 0.0
+        self._failed_at = self._left = 0.0
         self._thread = threading.Thread(target=self._work, name=f"aand-sink-{sink.name}", daemon=True)
 
     def __enter__(self) -> Outlet:
@@ -64,10 +64,8 @@ class Outlet(AbstractContextManager["Outlet"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._leaving = True
-            self._changed.notify_all()
-        self._thread.join(LEAVING_S)
+        self.leave()
+        self._thread.join(max(0.0, self._left - time.monotonic()))
         if self._thread.is_alive():
             LOG.error("the sink %s did not end within %g s: %d events were left", self.name, LEAVING_S, self.waiting)
 
@@ -76,13 +74,26 @@ class Outlet(AbstractContextManager["Outlet"]):
         """Events in the queue."""
         return len(self._queue)
 
+    def hurry(self) -> None:
+        """Wait for room no more, whoever is waiting; from a signal handler too."""
+        with self._changed:
+            self._wait = False
+            self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Write out what is queued and end, without waiting for it: told at once, several sinks need one's time."""
+        with self._changed:
+            if not self._leaving:
+                self._leaving, self._left = True, time.monotonic() + LEAVING_S
+                self._changed.notify_all()
+
     def put(self, event: Event) -> None:
         """Queue an event for the sink."""
         if not self._pictures and isinstance(event, Inspected):
             event = replace(event, frame=replace(event.frame, picture=NO_PICTURE), anomaly_map=NO_MAP)
         with self._changed:
             if self._wait and len(self._queue) >= self._room:
-                self._changed.wait_for(lambda: len(self._queue) < self._room, PATIENCE_S)
+                self._changed.wait_for(lambda: len(self._queue) < self._room or not self._wait, PATIENCE_S)
             if len(self._queue) < self._room:
                 self._queue.append(event)
                 self._changed.notify_all()

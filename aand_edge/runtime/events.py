@@ -157,7 +157,7 @@ class Pulsed:
     """The gate opened for a rejected part.
 
     jitter_ms   how long after the part's own moment the gate moved
-    late        the verdict came when the part had passed: `missed` says that the gate did not move for it
+    late        the part had passed when its verdict came or the gate could be told; `missed`: it did not move for it
     merged      the gate was open already, for the part before
     """
 

@@ -31,8 +31,8 @@ from aand_edge.runtime.verdict import judge
 
 LOG = logging.getLogger("aand_edge.runtime")
 
-IDLE_S = 0.2  # how long the loop waits for a frame before it looks around
-DRAIN_S = 0.8  # how long frames that wait are still judged after a stop
+IDLE_S = 0.1  # how long the loop waits for a frame before it looks around
+DRAIN_S = 0.7  # how long frames that wait are still judged after a stop
 
 FailSafe = Literal["reject", "pass"]
 
@@ -70,7 +70,7 @@ class Rejector(Protocol):
 
     def reject(self, camera: str, number: int, captured: float) -> None: ...
 
-    def fail_safe(self) -> None: ...
+    def fail_safe(self, rejecting: bool) -> None: ...
 
 
 class Loop:
@@ -103,6 +103,8 @@ class Loop:
     def stop(self) -> None:
         """End after what waits was judged; from any thread, and from a signal handler."""
         self._stop.set()
+        for outlet in self._outlets:
+            outlet.hurry()
 
     def publish(self, event: Event) -> None:
         """Count an event and hand it to every sink; from any thread."""
@@ -127,7 +129,7 @@ class Loop:
             self._drain()
         except BaseException:
             if self._rejector is not None:
-                self._rejector.fail_safe()
+                self._rejector.fail_safe(self._settings.fail_safe == "reject")
             raise
         finally:
             self._end(stopping)

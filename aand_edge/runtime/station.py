@@ -22,13 +22,15 @@ from aand_edge.config import (
     Workspace,
 )
 from aand_edge.errors import UsageError
+from aand_edge.runtime.belt import Belt, CountedBelt, SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.drift import DriftMonitor
-from aand_edge.runtime.events import Event
+from aand_edge.runtime.encoders.uri import open_encoder
+from aand_edge.runtime.events import Event, Noticed
 from aand_edge.runtime.gates.uri import open_gate
 from aand_edge.runtime.live_engine import LiveEngine
-from aand_edge.runtime.loop import FailSafe, Loop, unobserved
+from aand_edge.runtime.loop import Loop, unobserved
 from aand_edge.runtime.mailbox import Mailbox, Policy
 from aand_edge.runtime.reload import Reloader, loop_settings
 from aand_edge.runtime.sinks.base import Sink
@@ -78,6 +80,7 @@ def run_station(
     ]
     mailbox = Mailbox({each.name: _policy(each, triggers[each.name]) for each in ready})
     lossless = not any(each.live for each in ready)
+    gate = _conveyor(workspace.root, run.gate, tell) if run.gate else None
     with ExitStack() as stack:
         watchdog = Watchdog(stack.enter_context(ServiceManager.from_environment()), lambda: _status(loop.tally, ready))
         watchdog.starting(f"loading {engine.stem}")
@@ -91,11 +94,11 @@ def run_station(
             for sink in sinks
         ]
         settings = loop_settings(run, given)
-        gate = _conveyor(workspace.root, run.gate, settings.fail_safe, tell) if run.gate else None
         reloader = Reloader(workspace.root, workspace.root / FILE, live, ready, given, tell)
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
         loop = Loop(live, mailbox, ready, outlets, settings, gate, watchdog.around(reloader), observe)
         late.append(loop.publish)
+        stack.callback(_leave, outlets)
         if gate is not None:
             stack.enter_context(gate)
         stack.callback(watchdog.stopping)
@@ -124,6 +127,12 @@ def _options(camera: CameraSettings) -> SourceOptions:
     return SourceOptions(camera.size, camera.rate, camera.exposure, camera.flip, camera.roi, camera.follow)
 
 
+def _leave(outlets: Sequence[Outlet]) -> None:
+    """After the gate, which tells of the parts that it still pushed off."""
+    for outlet in outlets:
+        outlet.leave()
+
+
 def _uncounted(name: str) -> None:
     """Without Prometheus, failures of sinks are told and not counted."""
 
@@ -140,9 +149,22 @@ def _policy(camera: Camera, trigger: Trigger | None) -> Policy:
     return Policy.NEWEST if trigger is None else Policy.PARTS
 
 
-def _conveyor(folder: Path, gate: GateSettings, fail_safe: FailSafe, tell: Callable[[Event], None]) -> Conveyor:
-    travel = Travel.of(gate.distance_mm, gate.speed_mm_s, gate.pulse_ms, gate.lead_ms)
-    return Conveyor(open_gate(gate.output, folder), travel, tell, gate.late, fail_safe)
+def _conveyor(folder: Path, gate: GateSettings, tell: Callable[[Event], None]) -> Conveyor:
+    travel = Travel(gate.distance_mm, gate.pulse_ms / 1000)
+    return Conveyor(open_gate(gate.output, folder), _belt(gate, tell), travel, tell, gate.late)
+
+
+def _belt(gate: GateSettings, tell: Callable[[Noticed], None]) -> Belt:
+    lead_s = gate.lead_ms / 1000
+    if gate.encoder is None:
+        if gate.distance_mm and not gate.speed_mm_s:
+            raise UsageError("distance_mm needs the belt's speed", "Give speed_mm_s or encoder under [run.gate].")
+        return SteadyBelt(gate.speed_mm_s or 1.0, lead_s)
+    if not gate.mm_per_pulse or not gate.distance_mm or gate.speed_mm_s:
+        raise UsageError(
+            "An encoder needs mm_per_pulse and distance_mm, and no speed_mm_s", "Mend them under [run.gate]."
+        )
+    return CountedBelt(open_encoder(gate.encoder), gate.mm_per_pulse, tell, lead_s)
 
 
 def _drift_monitor(live: LiveEngine, drift: DriftSettings) -> DriftMonitor:

@@ -7,9 +7,13 @@ from typing import Protocol
 
 
 class Gate(Protocol):
-    """An actuator with two positions. Entering connects it, leaving it disconnects; it is never left half-way."""
+    """An actuator with two positions. Entering connects it, leaving it disconnects; it is never left half-way.
+
+    refresh_s   how often it is told its position though that has not changed; None: never
+    """
 
     name: str
+    refresh_s: float | None
 
     def __enter__(self) -> Gate: ...
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import TracebackType
 from typing import Any
 
-from aand_edge.errors import GateError, MissingDependencyError
+from aand_edge.errors import GateError
+from aand_edge.runtime.edges import jetson_gpio
 
 
 class GpioGate:
     """High rejects; with `active_low`, low does. Left, the pin is let go, and the board pulls it to its default."""
 
+    refresh_s: float | None = None
+
     def __init__(self, pin: int, active_low: bool = False) -> None:
         """Raises MissingDependencyError where Jetson.GPIO is not installed or this is no Jetson."""
         self.name = f"gpio://{pin}"
         self._pin, self._active_low = pin, active_low
-        try:
-            self._gpio: Any = import_module("Jetson.GPIO")
-        except Exception as error:  # on other machines it raises when it is imported
-            raise MissingDependencyError(
-                f"{self.name} needs Jetson.GPIO ({error})", "On a Jetson run `pip install 'aand-edge[gpio]'`."
-            ) from None
+        self._gpio = jetson_gpio(self.name)
 
     def __enter__(self) -> GpioGate:
         try:

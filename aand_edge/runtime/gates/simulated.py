@@ -16,6 +16,7 @@ class SimulatedGate:
     """Keeps its position, and a line a move in the file: `time` on the wall clock, `monotonic` in seconds."""
 
     name = "simulated"
+    refresh_s: float | None = None
 
     def __init__(self, log: Path | None = None) -> None:
         self.rejecting = False

@@ -26,7 +26,7 @@ FLIPS = {"horizontal": 1, "vertical": 0, "both": -1}
 BACKOFF_S = (0.5, 30.0)  # doubled from the first to the second
 STEADY_S = 10.0  # live for so long, the next fault waits the shortest time again
 TELL_S = 1.0  # frames that no trigger asked for are told at least so often
-STOP_S = 0.9
+STOP_S = 0.7
 
 Item = Frame | Failed | Dropped | SourceChanged
 

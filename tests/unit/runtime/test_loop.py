@@ -48,14 +48,14 @@ class Fed:
 class Gate:
     def __init__(self) -> None:
         self.rejected: list[int] = []
-        self.safe = False
+        self.safe: bool | None = None
 
     def reject(self, camera: str, number: int, captured: float) -> None:
         assert captured <= time.monotonic()
         self.rejected.append(number)
 
-    def fail_safe(self) -> None:
-        self.safe = True
+    def fail_safe(self, rejecting: bool) -> None:
+        self.safe = rejecting
 
 
 @pytest.fixture
@@ -175,14 +175,16 @@ def test_an_engine_that_fails_once_is_opened_afresh_and_loses_no_frame(
     assert loop.tally.judged == 5
 
 
-def test_an_engine_that_fails_twice_stops_the_loop_with_the_gate_safe(
-    engine: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("policy", ["reject", "pass"])
+def test_an_engine_that_fails_twice_stops_the_loop_with_the_gate_as_the_policy_is_now(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     breaking(monkeypatch, [True], [True])
     gate = Gate()
+    read_again = LoopSettings(fail_safe="reject" if policy == "reject" else "pass")
     with pytest.raises(EngineFailedError, match="illegal memory access") as raised:
-        run(engine, [frame(0)], gate=gate)
-    assert gate.safe
+        run(engine, [frame(0)], gate=gate, look_around=lambda settings: read_again)
+    assert gate.safe is (policy == "reject")
     assert raised.value.exit_code == 1
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from aand_edge.runtime.triggers.mqtt import MqttLine
 from aand_edge.runtime.triggers.tcp import CLIENTS, LONGEST, TcpLine
 from aand_edge.runtime.triggers.uri import open_triggers
 from tests.broker import Broker, until
+from tests.pins import Pins
 
 Calls = list[tuple[float, "str | None"]]
 
@@ -150,37 +149,6 @@ def test_without_paho_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"aand-edge\[mqtt\]"):
         open_triggers({"a": "mqtt://broker/line1/part"})
-
-
-class Pins:
-    """A stand-in with the calls of Jetson.GPIO that inputs need."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seen: list[tuple[Any, ...]] = []
-        self.callbacks: dict[int, Callable[[int], None]] = {}
-        gpio = SimpleNamespace(
-            BOARD="BOARD",
-            IN="IN",
-            RISING="RISING",
-            FALLING="FALLING",
-            setmode=lambda mode: self.seen.append(("mode", mode)),
-            setup=self._setup,
-            add_event_detect=self._add,
-            remove_event_detect=lambda pin, timeout: self.callbacks.pop(pin),
-        )
-        monkeypatch.setitem(sys.modules, "Jetson", ModuleType("Jetson"))
-        monkeypatch.setitem(sys.modules, "Jetson.GPIO", gpio)  # type: ignore[arg-type]
-
-    def _setup(self, pin: int, way: str) -> None:
-        if pin == 1:
-            raise ValueError("Channel 1 is invalid")
-        self.seen.append((pin, way))
-
-    def _add(
-        self, pin: int, edge: str, callback: Callable[[int], None], bouncetime: int | None, polltime: float
-    ) -> None:
-        self.seen.append((pin, edge, bouncetime))
-        self.callbacks[pin] = callback
 
 
 def test_an_edge_is_a_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""What counts the belt's travel: one file a kind of encoder."""

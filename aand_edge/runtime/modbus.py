@@ -1,0 +1,111 @@
+"""A coil or a register of a PLC over Modbus TCP: `modbus://HOST[:502]/KIND/ADDRESS?unit=1&timeout_ms=300`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from aand_edge.errors import MissingDependencyError
+
+Kind = Literal["coil", "holding", "input"]
+KINDS: dict[str, Kind] = {"coil": "coil", "holding": "holding", "input": "input"}
+LAST = 65535
+
+
+@dataclass(frozen=True)
+class ModbusPlace:
+    """Which one.
+
+    address     from 0, as the protocol counts; a PLC's manual may call coil 0 00001 and holding register 0 40001
+    unit        the device behind a gateway
+    timeout_s   of a connection, and of an answer
+    """
+
+    host: str
+    port: int
+    kind: Kind
+    address: int
+    unit: int = 1
+    timeout_s: float = 0.3
+
+    @classmethod
+    def parse(cls, uri: str) -> tuple[ModbusPlace, dict[str, str]]:
+        """The place, and what else stands behind the question mark. Raises ValueError or KeyError."""
+        parts = urlsplit(uri)
+        values = dict(parse_qsl(parts.query, keep_blank_values=True))
+        kind, address = parts.path.strip("/").split("/")
+        unit, timeout_ms = int(values.pop("unit", 1)), float(values.pop("timeout_ms", 300))
+        fits = 0 <= int(address) <= LAST and 0 <= unit <= 255 and 0 < timeout_ms <= 10_000
+        if parts.scheme != "modbus" or not parts.hostname or parts.username is not None or not fits:
+            raise ValueError
+        place = cls(parts.hostname, parts.port or 502, KINDS[kind], int(address), unit, timeout_ms / 1000)
+        return place, values
+
+    def __str__(self) -> str:
+        return f"modbus://{self.host}:{self.port}/{self.kind}/{self.address}"
+
+
+class ModbusLink:
+    """Connected when it is first asked, and anew after a fault. Not for several threads."""
+
+    def __init__(self, place: ModbusPlace) -> None:
+        """Raises MissingDependencyError where pymodbus is not installed."""
+        if find_spec("pymodbus") is None:
+            raise MissingDependencyError(
+                "Modbus needs pymodbus, which is not installed", 'Install it with `pip install "aand-edge[plc]"`.'
+            )
+        # What it would print at every attempt is told once, as a notice.
+        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+        self._place = place
+        self._client: Any = None
+
+    def write(self, on: bool) -> None:
+        """Set the coil. Raises ConnectionError, within two time-outs, where the PLC did not confirm it."""
+        place = self._place
+        self._ask(lambda client: client.write_coil(place.address, on, device_id=place.unit))
+
+    def read(self, count: int) -> list[int]:
+        """So many registers from the address on. Raises ConnectionError as `write` does."""
+        place = self._place
+
+        def read(client: Any) -> Any:
+            ask = client.read_input_registers if place.kind == "input" else client.read_holding_registers
+            return ask(place.address, count=count, device_id=place.unit)
+
+        return list(self._ask(read).registers)
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _ask(self, ask: Callable[[Any], Any]) -> Any:
+        from pymodbus.exceptions import ModbusException
+
+        try:
+            answer = ask(self._connected())
+        except (ModbusException, OSError) as error:
+            self.close()  # an answer that comes yet would be taken for the next one's
+            if isinstance(error, ConnectionError):
+                raise
+            raise ConnectionError(f"{self._place} gives no answer") from None
+        if answer.isError():
+            code = getattr(answer, "exception_code", None)
+            raise ConnectionError(f"{self._place} is refused (Modbus exception {code})")
+        return answer
+
+    def _connected(self) -> Any:
+        from pymodbus.client import ModbusTcpClient
+
+        if self._client is None:
+            place = self._place
+            client: Any = ModbusTcpClient(place.host, port=place.port, timeout=place.timeout_s, retries=0)
+            if not client.connect():
+                raise ConnectionError(f"{place} cannot be connected")
+            self._client = client
+        return self._client

@@ -1,0 +1,211 @@
+"""A gate and an encoder over Modbus TCP, at a real server that goes away, comes back, or says nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aand_edge.errors import GateError, MissingDependencyError, UsageError
+from aand_edge.runtime import conveyor as module
+from aand_edge.runtime import modbus
+from aand_edge.runtime.belt import SteadyBelt
+from aand_edge.runtime.conveyor import Conveyor, Travel
+from aand_edge.runtime.encoders import modbus as polled
+from aand_edge.runtime.encoders.gpio import GpioEncoder
+from aand_edge.runtime.encoders.simulated import SimulatedEncoder
+from aand_edge.runtime.encoders.uri import open_encoder
+from aand_edge.runtime.events import Event, Noticed
+from aand_edge.runtime.gates.uri import open_gate
+from tests.broker import until
+from tests.unit.runtime.test_conveyor import pulsed
+
+pytest.importorskip("pymodbus", reason="pymodbus is not installed")
+
+from tests.pins import Pins
+from tests.plc import Plc
+
+
+@pytest.fixture
+def plc() -> Iterator[Plc]:
+    made = Plc()
+    made.start()
+    yield made
+    made.deaf = False
+    made.stop()
+
+
+def at_once(gate: str, events: list[Event]) -> Conveyor:
+    return Conveyor(open_gate(gate, Path()), SteadyBelt(1.0), Travel(0.0, 0.05), events.append)
+
+
+def test_a_rejected_part_sets_the_coil_for_the_pulse(plc: Plc) -> None:
+    events = list[Event]()
+    with at_once(f"modbus://127.0.0.1:{plc.port}/coil/3", events) as conveyor:
+        until(lambda: plc.positions == [False])
+        conveyor.reject("a", 1, time.monotonic())
+        until(lambda: plc.positions == [False, True, False])
+    (up, _), (down, _) = plc.coil[1:3]
+    assert 0.02 < down - up < 0.5
+    assert not pulsed(events)[1].missed
+    assert plc.positions[-1] is False
+
+
+def test_low_may_reject(plc: Plc) -> None:
+    with open_gate(f"modbus://127.0.0.1:{plc.port}/coil/3?unit=1&active_low=1", Path()) as gate:
+        gate.set(True)
+        gate.set(False)
+    assert plc.positions == [False, True]
+
+
+def test_a_coil_that_there_is_not_is_told(plc: Plc) -> None:
+    with (
+        open_gate(f"modbus://127.0.0.1:{plc.port}/coil/99", Path()) as gate,
+        pytest.raises(GateError, match=r"coil/99 is refused \(Modbus exception 2\)"),
+    ):
+        gate.set(True)
+
+
+def test_a_plc_that_goes_away_and_comes_back_knows_the_position_again(
+    plc: Plc, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    monkeypatch.setattr("aand_edge.runtime.gates.modbus.ModbusGate.refresh_s", 0.05)
+    events = list[Event]()
+    with at_once(f"modbus://127.0.0.1:{plc.port}/coil/3", events) as conveyor:
+        until(lambda: len(plc.positions) > 2)
+        plc.stop()
+        until(lambda: any(isinstance(each, Noticed) for each in events))
+        conveyor.reject("a", 1, time.monotonic())
+        until(lambda: 1 in pulsed(events))
+        written = len(plc.positions)
+        plc.start()
+        until(lambda: len(plc.positions) > written)
+        conveyor.reject("a", 2, time.monotonic())
+        until(lambda: True in plc.positions[written:])
+        until(lambda: plc.positions[-1] is False)
+    assert {number: each.missed for number, each in pulsed(events).items()} == {1: True, 2: False}
+    told = [each for each in events if isinstance(each, Noticed)]
+    assert [each.level for each in told] == ["error", "info"]
+    assert f"modbus://127.0.0.1:{plc.port}/coil/3" in told[0].text
+    assert capsys.readouterr().err == "", "pymodbus prints each attempt"
+
+
+def test_a_plc_that_is_off_at_the_start_is_told_and_parts_are_missed() -> None:
+    never, events = Plc(), list[Event]()
+    with at_once(f"modbus://127.0.0.1:{never.port}/coil/3", events) as conveyor:
+        conveyor.reject("a", 1, time.monotonic())
+        until(lambda: 1 in pulsed(events))
+    assert pulsed(events)[1].missed
+    assert [each.level for each in events if isinstance(each, Noticed)] == ["error"]
+
+
+def test_a_plc_that_says_nothing_holds_the_conveyor_up_for_its_time_out_alone(plc: Plc) -> None:
+    plc.deaf = True
+    with open_gate(f"modbus://127.0.0.1:{plc.port}/coil/3?timeout_ms=50", Path()) as gate:
+        start = time.monotonic()
+        with pytest.raises(GateError, match="gives no answer"):
+            gate.set(True)
+        assert 0.04 < time.monotonic() - start < 2
+
+
+class Counter:
+    """Who hears an encoder."""
+
+    def __init__(self) -> None:
+        self.pulses, self.told = 0, list[str]()
+
+    def counted(self, moment: float, pulses: int) -> None:
+        assert moment <= time.monotonic()
+        self.pulses += pulses
+
+    def lost(self, reason: str) -> None:
+        self.told.append(reason)
+
+
+@pytest.mark.parametrize(("address", "start", "end"), [("7", 65530, 65546), ("6?bits=32", 2**32 - 6, 10)])
+def test_a_counter_is_followed_when_it_runs_over(plc: Plc, address: str, start: int, end: int) -> None:
+    plc.count, counter = start, Counter()
+    encoder = open_encoder(f"modbus://127.0.0.1:{plc.port}/holding/{address}")
+    encoder.start(counter)
+    time.sleep(0.1)
+    assert counter.pulses == 0, "where the counter stands at the start is 0"
+    plc.count = end
+    until(lambda: counter.pulses == 16)
+    plc.count = end - 6
+    until(lambda: counter.pulses == 10)
+    encoder.stop()
+    assert counter.told == []
+
+
+def test_a_counter_that_was_away_for_long_begins_anew(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polled, "TRUST_S", 0.3)
+    monkeypatch.setattr(polled, "RETRY_S", 0.02)
+    plc.count, counter = 100, Counter()
+    encoder = open_encoder(f"modbus://127.0.0.1:{plc.port}/input/7?poll_ms=5&timeout_ms=100")
+    encoder.start(counter)
+    time.sleep(0.1)
+    plc.count = 110
+    until(lambda: counter.pulses == 10)
+    plc.stop()
+    until(lambda: len(counter.told) == 1)
+    plc.count = 3
+    plc.start()
+    time.sleep(0.2)
+    plc.count = 5
+    until(lambda: counter.pulses == 12)
+    encoder.stop()
+    assert len(counter.told) == 1
+
+
+def test_a_simulated_encoder_counts_at_its_rate() -> None:
+    counter, encoder = Counter(), open_encoder("simulated:2000")
+    assert isinstance(encoder, SimulatedEncoder)
+    start = time.monotonic()
+    encoder.start(counter)
+    until(lambda: counter.pulses > 200)
+    encoder.stop()
+    assert counter.pulses <= 2000 * (time.monotonic() - start)
+
+
+def test_each_edge_of_a_pin_is_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a stand-in with the calls that Jetson.GPIO documents."""
+    pins, counter = Pins(monkeypatch), Counter()
+    encoder = open_encoder("gpio://16?edge=falling")
+    assert isinstance(encoder, GpioEncoder)
+    encoder.start(counter)
+    assert pins.seen[-1] == (16, "FALLING", None)
+    for _ in range(3):
+        pins.callbacks[16](16)
+    encoder.stop()
+    assert (counter.pulses, pins.callbacks) == (3, {})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "wheel",
+        "simulated:",
+        "simulated:-1",
+        "simulated:inf",
+        "500",
+        "gpio://top",
+        "gpio://16?edge=both",
+        "gpio://16?debounce_ms=5",
+        "modbus://plc/coil/3",
+        "modbus://plc/holding/3?bits=64",
+        "modbus://plc/holding/3?poll_ms=0",
+        "modbus://plc/holding",
+    ],
+)
+def test_what_is_no_encoder_is_refused(uri: str) -> None:
+    with pytest.raises(UsageError, match="There is no encoder"):
+        open_encoder(uri)
+
+
+def test_without_pymodbus_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modbus, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"aand-edge\[plc\]"):
+        open_gate("modbus://plc/coil/3", Path())

@@ -56,7 +56,7 @@ class GraphFacts:
     @classmethod
     def from_graph(cls, path: Path) -> GraphFacts:
         """Read from an ONNX file. Raises ArtefactMismatchError where it is not a fused AAND graph."""
-        props = _metadata_props(path)
+        props = read_metadata(path)
         facts = {key[len(cls.PREFIX) :]: value for key, value in props.items() if key.startswith(cls.PREFIX)}
         try:
             width, height = (int(part) for part in facts["frame"].split("x"))
@@ -132,7 +132,7 @@ def _told(roi: tuple[int, int, int, int] | None) -> str:
     return ",".join(map(str, roi)) if roi else "all of the frame"
 
 
-def _metadata_props(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, str]:
     """`metadata_props` of an ONNX file: field 14 of ModelProto (onnx.proto3), each a StringStringEntryProto.
 
     The edge device has no onnx package, and these few strings are all it needs from the file.

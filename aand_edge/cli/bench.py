@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 def command(
     engines: Annotated[
-        list[str] | None, typer.Argument(help="Names or files of engines; all of the workspace by default.")
+        list[str] | None,
+        typer.Argument(
+            help="Names or files of engines; all of the workspace by default. With --roofline: of graphs too."
+        ),
     ] = None,
     data: Data = None,
     layout: Layout = None,
@@ -32,17 +35,28 @@ def command(
         float | None, typer.Option(min=0, help="P99 that must be kept; exit code 6 where it is not.")
     ] = None,
     eager: Annotated[bool, typer.Option("--eager", help="Measure the PyTorch model beside the engines.")] = False,
+    roofline: Annotated[
+        bool,
+        typer.Option("--roofline", help="Run nothing: compute from the graphs how fast chips could be at most."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure engines side by side: FPS, latency, memory, accuracy and what it lost; writes a report to read."""
     from aand_edge.bench.run import check_budget, run_bench
     from aand_edge.cli.lookup import find_engines
+    from aand_edge.cli.options import refuse_with
+    from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
     from aand_edge.config import Workspace
     from aand_edge.engines.load import open_runner, read_manifest
 
     workspace = Workspace.open()
+    if roofline:
+        refuse_with("--roofline", data=data, layout=layout, category=category, eager=eager or None)
+        refuse_with("--roofline", repeats=repeats, warmup=warmup, budget_ms=budget_ms)
+        show_rooflines(workspace, engines or [], out, as_json)
+        return
     settings = workspace.settings.bench
     contenders = [(read_manifest(path), partial(open_runner, path)) for path in find_engines(workspace, engines or [])]
     folders = _models(workspace, [manifest for manifest, _ in contenders], eager, data)

@@ -37,3 +37,10 @@ def refuse_without(needed: str, given: bool, **options: object) -> None:
     for name, value in options.items():
         if value is not None and not given:
             raise UsageError(f"--{name.replace('_', '-')} needs {needed}", "Add that, or leave the option out.")
+
+
+def refuse_with(chosen: str, **options: object) -> None:
+    """Raises UsageError, naming it, for an option that was given although beside `chosen` it has no effect."""
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"--{name.replace('_', '-')} has no effect with {chosen}", "Leave one of them out.")

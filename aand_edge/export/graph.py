@@ -12,6 +12,7 @@ import torch
 
 from aand_edge.artifacts import atomic_path
 from aand_edge.errors import AandEdgeError
+from aand_edge.export.cost import describe
 from aand_edge.export.regions import name_regions
 from aand_edge.export.validate import OPSET, inspect_model
 from aand_edge.graph_facts import GraphFacts
@@ -28,7 +29,7 @@ def write_graph(fused: FusedAand, facts: GraphFacts, path: Path, name: Path | No
     if not simplified:
         raise AandEdgeError("The simplified graph does not compute what the graph computed", "Report this as a bug.")
     name_regions(graph, traced)
-    onnx.helper.set_model_props(graph, facts.to_metadata())
+    describe(graph, facts)
     onnx.checker.check_model(graph, full_check=True)
     inspect_model(graph, facts).raise_for_problems(name or path)
     with atomic_path(path) as temporary:

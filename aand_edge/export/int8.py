@@ -13,6 +13,7 @@ import onnx
 from aand_edge.artifacts import atomic_path
 from aand_edge.errors import ArtefactMismatchError, UsageError
 from aand_edge.export.calibrate import CalibrationTable
+from aand_edge.export.cost import describe
 from aand_edge.export.quantise import quantise, regions_with_convolutions
 from aand_edge.export.regions import BY_DEFAULT, checked_regions, default_regions
 from aand_edge.export.validate import GraphReport, inspect_model
@@ -71,8 +72,7 @@ def write_int8(fp16: Path, table: CalibrationTable, quantisation: Quantisation, 
         raise ArtefactMismatchError(f"{fp16} is an {facts.precision} graph", "Quantise the fp16 graph.")
     model = quantise(onnx.load(fp16), table.ranges(), quantisation.regions, quantisation.weight_bits)
     facts = quantised_facts(facts, table.key, quantisation)
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, facts.to_metadata())
+    describe(model, facts)
     onnx.checker.check_model(model, full_check=True)
     report = inspect_model(model, facts)
     report.raise_for_problems(target)

@@ -15,6 +15,7 @@ class Wall(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Wall())
 import aand_edge.config, aand_edge.engines.build, aand_edge.engines.load, aand_edge.engines.openvino
+import aand_edge.bench.roofline
 import aand_edge.engines.onnxruntime, aand_edge.runtime.station, aand_edge.runtime.sources.child, aand_edge.cli
 """
 

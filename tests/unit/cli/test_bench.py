@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from aand_edge.engines.build import build_engine
+from aand_edge.graph_cost import GraphCost, Layer
 from tests.commands import Command
-from tests.graphs import tiny_request
+from tests.graphs import tiny_request, write_tiny_model
 from tests.models import write_card, write_category
 
 
@@ -52,3 +55,56 @@ def test_a_workspace_without_engines_says_how_to_build_one(command: Command) -> 
     done = command("bench")
     assert done.code == 2
     assert "holds no engine. Build one with `aand-edge build`." in done.err
+
+
+def write_costs(folder: Path) -> None:
+    """Give the tiny model's graph one layer."""
+    model = onnx.load(folder)
+    layer = Layer("a", "stem", "fp32", 10**9, 10**6, 10**6, 10**6)
+    for key, value in GraphCost(10**6, 10**6, (layer,)).to_metadata().items():
+        model.metadata_props.append(onnx.StringStringEntryProto(key=key, value=value))
+    onnx.save_model(model, str(folder))
+
+
+def test_floors_are_told_without_an_engine_and_without_the_onnx_package(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_model(tmp_path / "models/tiny")
+    write_costs(tmp_path / "models/tiny/tiny.fp32.onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = command("bench", "--roofline", "--json", "--out", "floors")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["label"] == "computed, not measured"
+    (graph,) = found["graphs"]
+    assert {each["chip"] for each in graph["floors"]} > {"T4", "Jetson AGX Orin 64GB"}
+    assert (tmp_path / "floors/roofline.md").is_file()
+    assert "computed, not measured" in command("bench", "tiny", "--roofline").out
+
+
+def test_floors_of_an_engine_are_its_graphs(command: Command, tmp_path: Path) -> None:
+    request = tiny_request(tmp_path)
+    build_engine(request)
+    done = command("bench", "tiny.onnxruntime.fp32", "--roofline")
+    assert done.code == 2
+    assert "is not on this machine" in done.err
+    write_tiny_model(tmp_path / "models/tiny")
+    done = command("bench", "tiny.onnxruntime.fp32", "--roofline")
+    assert done.code == 4
+    assert "does not say what its layers cost" in done.err
+
+
+@pytest.mark.parametrize("option", [("--repeats", "3"), ("--eager",), ("--budget-ms", "3"), ("--data", ".")])
+def test_what_a_floor_does_not_need_is_refused(command: Command, option: tuple[str, ...]) -> None:
+    done = command("bench", "--roofline", *option)
+    assert done.code == 2
+    assert f"{option[0]} has no effect with --roofline" in done.err
+
+
+def test_a_workspace_whose_graphs_are_too_old_says_what_to_do(command: Command, tmp_path: Path) -> None:
+    assert "holds no graph" in command("bench", "--roofline").err
+    write_tiny_model(tmp_path / "models/tiny")
+    done = command("bench", "--roofline")
+    assert done.code == 2
+    assert "left out: " in done.err
+    assert "No graph says what its layers cost" in done.err

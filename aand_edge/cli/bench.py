@@ -23,7 +23,7 @@ def command(
     engines: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names or files of engines; all of the workspace by default. With --roofline: of graphs too."
+            help="Names, files or triton://HOST:8001/MODEL; all of the workspace by default. --roofline: graphs too."
         ),
     ] = None,
     data: Data = None,
@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Measure engines side by side: FPS, latency, memory, accuracy and what it lost; writes a report to read."""
     from aand_edge.bench.run import check_budget, run_bench
-    from aand_edge.cli.lookup import find_engines
+    from aand_edge.cli.lookup import find_places
     from aand_edge.cli.options import refuse_with
     from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
@@ -58,7 +58,8 @@ def command(
         show_rooflines(workspace, engines or [], out, as_json)
         return
     settings = workspace.settings.bench
-    contenders = [(read_manifest(path), partial(open_runner, path)) for path in find_engines(workspace, engines or [])]
+    places = find_places(workspace, engines or [])
+    contenders = [(read_manifest(place), partial(open_runner, place)) for place in places]
     folders = _models(workspace, [manifest for manifest, _ in contenders], eager, data)
     parts = _pictures(workspace, folders, data, layout, category)
     where = out or workspace.benchmarks / f"{parts.name}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -49,6 +49,9 @@ def command(
     zero_copy: Annotated[
         bool | None, typer.Option("--zero-copy/--no-zero-copy", help="TensorRT on a Jetson: read frames in place.")
     ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Triton: triton://HOST:8001/MODEL, to be accepted as that server answers.")
+    ] = None,
     quantise: Quantise = None,
     locked: Locked = False,
     max_drop: Annotated[
@@ -94,8 +97,8 @@ def command(
     refuse_without("--precision int8", asked == "int8", quantise=quantise, locked=locked or None)
     rate = settings.threshold.false_rejects if false_rejects is None else false_rejects
     chosen = find_backend(backend or settings.build.backend)
-    given = {"threads": threads, "opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
-    options = _options(workspace, chosen, asked, target, given)
+    tensorrt = {"opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
+    options = _options(workspace, chosen, asked, target, {"threads": threads, "server": server, **tensorrt})
     regions = parse_regions(quantise, settings.build.quantise)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
@@ -106,6 +109,8 @@ def command(
             raise UsageError("--max-drop quantises a model's graphs itself", "Name the model, not one of its graphs.")
         if options.targets:
             raise UsageError("--max-drop measures on this machine, --target builds for others", "Leave one out.")
+        if chosen.name == "triton":
+            raise UsageError("--max-drop builds engines, a server has its own", "Quantise before you export.")
         budget = Budget(max_drop, 1.0 if max_flips is None else max_flips)
         search = BudgetRequest(model, frame, roi, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
@@ -133,7 +138,7 @@ def _options(
     from aand_edge.engines.base import BuildOptions
 
     on_gpu = backend.name.startswith("tensorrt")
-    own = ("opt_level", "workspace_mb", "zero_copy") if on_gpu else ("threads",)
+    own = ("opt_level", "workspace_mb", "zero_copy") if on_gpu else ("threads",) if backend.name != "triton" else ()
     settings = {name: getattr(workspace.settings.build, name) for name in own}
     values = settings | {name: value for name, value in given.items() if value is not None}
     if on_gpu:

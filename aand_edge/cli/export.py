@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,8 +11,6 @@ from aand_edge.cli.options import Frame, Json, Locked, Model, Precision, Quantis
 from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aand_edge.cli.graphs import Int8
     from aand_edge.config import Workspace
     from aand_edge.export.export import Exported, ExportOptions
@@ -32,24 +31,44 @@ def command(
         typer.Option(help="Of int8 weights: 8, the default, or 7 for x86 CPUs without VNNI, where 8 saturate."),
     ] = None,
     locked: Locked = False,
+    triton: Annotated[
+        Path | None, typer.Option("--triton", help="Also put it into this NVIDIA Triton model repository.")
+    ] = None,
+    max_batch: Annotated[
+        int | None, typer.Option(min=1, help="With --triton: requests that the server may join into one batch; 8.")
+    ] = None,
+    instances: Annotated[
+        int | None, typer.Option(min=1, help="With --triton: copies of the model that the server runs at once; 1.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="With --triton: serve this built engine as it is, in place of a graph.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fuse a trained model into one ONNX graph and check that it answers as PyTorch does."""
     from dataclasses import replace
 
     from aand_edge.cli.build import checked_precision, parse_regions
-    from aand_edge.cli.graphs import Int8
+    from aand_edge.cli.graphs import GraphFiles, Int8
     from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
-    from aand_edge.cli.options import refuse_without
+    from aand_edge.cli.options import refuse_with, refuse_without
     from aand_edge.cli.show import answer, facts
+    from aand_edge.cli.triton import packed_reply, packed_rows, serve_engine, serve_exported
     from aand_edge.config import Workspace
-    from aand_edge.export.export import ExportOptions
 
     workspace = Workspace.open()
+    refuse_without("--triton", triton is not None, max_batch=max_batch, instances=instances, engine=engine)
+    if triton is not None and engine is not None:
+        refuse_with("--engine", precision=precision, frame=frame, roi=roi, quantise=quantise, weight_bits=weight_bits)
+        refuse_with("--engine", locked=locked or None, batch=None if batch == 1 else batch, max_batch=max_batch)
+        serve_engine(workspace, model, engine, triton, instances, as_json)
+        return
     asked = checked_precision(precision or workspace.settings.build.precision)
     refuse_without(
         "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None
     )
+    from aand_edge.export.export import ExportOptions
+
     options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), batch)
     folder = find_model(workspace, model)
     if asked == "int8":
@@ -64,7 +83,11 @@ def command(
         "holdout": str(exported.holdout),
         "parity": exported.parity.to_dict(),
     }
-    answer(reply, as_json, facts(f"{exported.facts.name} {asked}", _rows(exported, graph)))
+    rows = _rows(exported, graph)
+    if triton is not None:
+        packed = serve_exported(workspace, GraphFiles(graph, exported.holdout), triton, max_batch, instances)
+        reply["triton"], rows = packed_reply(packed), [*rows, *packed_rows(packed)]
+    answer(reply, as_json, facts(f"{exported.facts.name} {asked}", rows))
 
 
 def _export(folder: Path, options: ExportOptions) -> Exported:

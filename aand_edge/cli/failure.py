@@ -43,6 +43,7 @@ EXTRAS = {
     "cpu": ("openvino", "onnxruntime"),
     "bench": ("sklearn", "scipy", "matplotlib"),
     "opencv": ("cv2",),
+    "triton": ("tritonclient", "grpc"),
 }
 
 

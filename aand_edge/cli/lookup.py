@@ -11,6 +11,7 @@ from aand_edge.errors import ArtefactMismatchError, UsageError
 
 if TYPE_CHECKING:
     from aand_edge.data.layouts import Category
+    from aand_edge.engines.load import EnginePlace
 
 
 def open_category(workspace: Workspace, data: Path | None, layout: str | None, category: str | None) -> Category:
@@ -142,6 +143,15 @@ def find_engines(workspace: Workspace, names: list[str]) -> list[Path]:
             raise UsageError(f"{workspace.engines} holds no engine", "Build one with `aand-edge build`.")
         return found
     return [_find_engine(workspace, name) for name in names]
+
+
+def find_places(workspace: Workspace, names: list[str]) -> list[EnginePlace]:
+    """As `find_engines`; a name may also be the address of a server's model, triton://HOST:8001/MODEL."""
+    from aand_edge.engines.triton.uri import SCHEME, TritonUri
+
+    if not names:
+        return [*find_engines(workspace, [])]
+    return [TritonUri.parse(name) if name.startswith(SCHEME) else _find_engine(workspace, name) for name in names]
 
 
 def _find_engine(workspace: Workspace, name: str) -> Path:

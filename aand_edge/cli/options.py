@@ -18,7 +18,7 @@ CategoryName = Annotated[str | None, typer.Option("--category", help="Which cate
 Model = Annotated[str | None, typer.Argument(help="A model's name or folder; the newest of the workspace by default.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="fp32, fp16 or int8.")]
 Backend = Annotated[
-    str | None, typer.Option("--backend", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime.")
+    str | None, typer.Option("--backend", help="auto, tensorrt, tensorrt-rtx, openvino, onnxruntime or triton.")
 ]
 FalseRejects = Annotated[
     float | None, typer.Option("--false-rejects", help="Share of good parts that may be rejected, 0 … 1.")

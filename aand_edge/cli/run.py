@@ -26,7 +26,10 @@ def command(
             "picture; the cameras of aand-edge.toml by default.",
         ),
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="Name or file; the only one of the workspace by default.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Name, file or triton://HOST:8001/MODEL; the only one of the workspace by default."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for verdicts.jsonl and pictures of rejected parts.")] = None,
     append: Annotated[bool, typer.Option("--append", help="Go on in a folder of an earlier run.")] = False,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT that cameras are asked for.")] = None,
@@ -54,7 +57,7 @@ def command(
     Ctrl-C and SIGTERM end it after what waits was judged. SIGHUP reads aand-edge.toml and the engine again.
     """
     from aand_edge.cli.failure import DEBUG
-    from aand_edge.cli.lookup import find_engines, parse_frame, parse_roi
+    from aand_edge.cli.lookup import find_places, parse_frame, parse_roi
     from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
     from aand_edge.errors import DataError, UsageError
@@ -68,17 +71,17 @@ def command(
     cameras = _cameras(settings, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
     check_cameras(cameras)
     name = engine or settings.engine
-    paths = find_engines(workspace, [name] if name else [])
-    if len(paths) > 1:
-        raise UsageError(f"There are {len(paths)} engines", f"Name one with --engine, say {paths[0].stem}.")
+    places = find_places(workspace, [name] if name else [])
+    if len(places) > 1:
+        raise UsageError(f"There are {len(places)} engines", f"Name one with --engine, say {places[0].stem}.")
     given = {"threshold": threshold, "deadline_ms": deadline_ms, "fail_safe": fail_safe}
     where = out or workspace.resolve_optional(settings.out)
-    tally = run_station(workspace, paths[0], cameras, where, Console(as_json), _checked(given), append)
+    tally = run_station(workspace, places[0], cameras, where, Console(as_json), _checked(given), append)
     summary = tally.to_dict()
     rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
     took = ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items())
     rows += [("frames a second", f"{summary['fps']:.1f}"), ("capture to verdict", took)]
-    answer(summary, as_json, facts(paths[0].stem, [row for row in rows if row[1] != ""]))
+    answer(summary, as_json, facts(places[0].stem, [row for row in rows if row[1] != ""]))
     if tally.failed and not tally.judged:
         raise DataError("No picture could be judged", "Check the files named above.")
 

@@ -41,6 +41,7 @@ class BuildOptions:
     log            file for everything that TensorRT says
     targets        compute capabilities to build for without a GPU, "sm86"
     zero_copy      let the GPU read frames from the host's memory, which on a Jetson is its own
+    server         address of the model that a Triton server runs
     """
 
     precision: Precision = "fp32"
@@ -51,6 +52,7 @@ class BuildOptions:
     log: Path | None = None
     targets: tuple[str, ...] = ()
     zero_copy: bool = False
+    server: str = ""
 
 
 @dataclass(frozen=True)

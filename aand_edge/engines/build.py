@@ -89,7 +89,7 @@ def build_engine(
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         with backend.load(candidate, built.options) as runner:
-            manifest = _accepted(told, runner, holdout, request.false_rejects, progress)
+            manifest = accept_runner(told, runner, holdout, request.false_rejects, progress)
         manifest.write(record)
     pending_path(engine).unlink(missing_ok=True)
     return manifest_path, manifest
@@ -109,7 +109,7 @@ def accept_engine(
     check_engine(engine, told, backend)
     pictures = read_holdout(holdout, told)
     with backend.load(engine, waiting.options) as runner:
-        manifest = _accepted(told, runner, pictures, false_rejects, progress)
+        manifest = accept_runner(told, runner, pictures, false_rejects, progress)
     path = pending.parent / f"{waiting.name}.json"
     manifest.write(path)
     pending.unlink()
@@ -133,9 +133,13 @@ def _leave_pending(
     return record, waiting
 
 
-def _accepted(
-    told: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None
+def accept_runner(
+    told: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None = None
 ) -> EngineManifest:
+    """The manifest of a loaded engine: how it answered on the held-out pictures, and its threshold.
+
+    Raises AandEdgeError where it does not answer as the model does.
+    """
     scores = score_frames(runner, holdout.frames, told.batch, progress)
     threshold = conformal_threshold(scores, false_rejects)
     looked_at = [frame if holdout.roi is None else crop(frame, holdout.roi) for frame in holdout.frames]

@@ -1,4 +1,7 @@
-"""Loading an engine: whatever can be wrong with it is told before a byte of it is deserialised."""
+"""Loading an engine: whatever can be wrong with it is told before a byte of it is deserialised.
+
+An engine is named by its file or its manifest, or by the address of a server's model, which brings its manifest along.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,23 @@ from typing import Any
 from aand_edge.artifacts import EngineFacts, EngineManifest, sha256_file
 from aand_edge.engines.base import Backend, Runner
 from aand_edge.engines.registry import find_backend
+from aand_edge.engines.triton.runner import ask, load_served
+from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import ArtefactMismatchError, UsageError
 
+EnginePlace = Path | TritonUri
 
-def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
-    """The manifest and a runner of an engine, named by its file or by its manifest.
+
+def load_engine(place: EnginePlace) -> tuple[EngineManifest, Runner]:
+    """The manifest and a runner of an engine.
 
     Raises ArtefactMismatchError, naming both sides, where file, machine or version is not the manifest's;
     MissingDependencyError where the backend is not installed.
     """
-    manifest = read_manifest(path)
-    engine = path.parent / manifest.engine
+    if isinstance(place, TritonUri):
+        return load_served(place)
+    manifest = read_manifest(place)
+    engine = place.parent / manifest.engine
     backend = backend_of(manifest)
     check_engine(engine, manifest, backend)
     try:
@@ -32,11 +41,13 @@ def load_engine(path: Path) -> tuple[EngineManifest, Runner]:
         ) from None
 
 
-def read_manifest(path: Path) -> EngineManifest:
-    """The manifest beside an engine file, or the one that `path` is.
+def read_manifest(path: EnginePlace) -> EngineManifest:
+    """The manifest beside an engine file, or the one that `path` is; of a served model, the one that the server gives.
 
     Raises ArtefactMismatchError where it is missing, is none, or has another name than the one it was written under.
     """
+    if isinstance(path, TritonUri):
+        return ask(path).manifest
     beside = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
     manifest = EngineManifest.read(beside)
     if beside.stem != manifest.name:
@@ -120,9 +131,10 @@ def _options(built: Mapping[str, Any]) -> list[str]:
         f"--opt-level {built['opt_level']}" if built.get("opt_level") is not None else "",
         f"--workspace-mb {built['workspace_mb']}" if built.get("workspace_mb") else "",
         "--zero-copy" if built.get("zero_copy") else "",
+        f"--server {built['server']}" if built.get("server") else "",
     ]
 
 
-def open_runner(path: Path) -> Runner:
+def open_runner(place: EnginePlace) -> Runner:
     """The runner of `load_engine` alone."""
-    return load_engine(path)[1]
+    return load_engine(place)[1]

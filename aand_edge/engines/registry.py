@@ -14,12 +14,13 @@ def _of(module: str, name: str) -> Callable[[], Backend]:
     return lambda: getattr(import_module(f"aand_edge.engines.{module}"), name)()
 
 
-# In the order in which `auto` tries them.
+# In the order in which `auto` tries them; it takes no server, whose address it cannot know.
 FACTORIES: dict[str, Callable[[], Backend]] = {
     "tensorrt": _of("tensorrt.backend", "TensorRt"),
     "tensorrt-rtx": _of("tensorrt.backend", "TensorRtRtx"),
     "openvino": _of("openvino", "OpenVino"),
     "onnxruntime": _of("onnxruntime", "OnnxRuntime"),
+    "triton": _of("triton.backend", "Triton"),
 }
 
 
@@ -29,7 +30,7 @@ def find_backend(name: str = "auto") -> Backend:
     Raises UsageError for a name that there is not, MissingDependencyError for a backend that cannot work here.
     """
     if name == "auto":
-        reasons = {each: factory().runnable() for each, factory in FACTORIES.items()}
+        reasons = {each: factory().runnable() for each, factory in FACTORIES.items() if each != "triton"}
         usable = [each for each, reason in reasons.items() if reason is None]
         if not usable:
             told = "; ".join(f"{each}: {reason}" for each, reason in reasons.items())

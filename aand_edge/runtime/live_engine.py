@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.base import Frames, Outputs, Runner
-from aand_edge.engines.load import load_engine
+from aand_edge.engines.load import EnginePlace, load_engine
 from aand_edge.errors import AandEdgeError
 
 LOG = logging.getLogger("aand_edge.runtime")
@@ -23,12 +22,12 @@ class EngineFailedError(AandEdgeError):
 
 
 class LiveEngine:
-    """A context manager over the engine of a manifest. `infer` and `swap` belong to one thread.
+    """A context manager over an engine, on disk or on a server. `infer` and `swap` belong to one thread.
 
     restarts   how often it was opened afresh after an error
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: EnginePlace) -> None:
         """Raises what `load_engine` raises."""
         self.path = path
         self.restarts = 0
@@ -60,7 +59,7 @@ class LiveEngine:
             ) from error
 
     def load_next(self) -> None:
-        """Begin to load what lies under the manifest's name now; `swap` takes it when it is ready."""
+        """Begin to load what there is under the engine's name now; `swap` takes it when it is ready."""
         if self._loading is None:
             self._loading = threading.Thread(target=self._load_next, name="aand-engine-next", daemon=True)
             self._loading.start()

@@ -1,4 +1,8 @@
-"""Settings and engine are read again while the loop runs, when their file changed or SIGHUP asks for it."""
+"""Settings and engine are read again while the loop runs, when their file changed or SIGHUP asks for it.
+
+A server's model is asked for on SIGHUP only. Where the server drops the version in use, the engine fails, is opened
+afresh and so is the new one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aand_edge.config import RunSettings, Workspace
+from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import AandEdgeError
 from aand_edge.runtime.events import Noticed, now
 from aand_edge.runtime.live_engine import LiveEngine
@@ -53,7 +58,8 @@ class Reloader:
         if not self._asked and time.monotonic() - self._looked < LOOK_S:
             return settings
         asked, self._asked, self._looked = self._asked, False, time.monotonic()
-        if (found := mark(self._engine.path)) != self._engine_mark:
+        served = not isinstance(self._engine.path, Path)  # what a server has changed is only seen by asking it
+        if (found := mark(self._engine.path)) != self._engine_mark or (asked and served):
             self._engine_mark = found
             self._engine.load_next()
         if (found := mark(self._file)) != self._settings_mark or asked:
@@ -84,8 +90,10 @@ def loop_settings(run: RunSettings, given: Mapping[str, Any]) -> LoopSettings:
     return replace(LoopSettings(run.threshold, run.deadline_ms, run.fail_safe), **given)
 
 
-def mark(path: Path) -> Mark:
+def mark(path: EnginePlace) -> Mark:
     """What changes when a file does; zeros where there is none."""
+    if not isinstance(path, Path):
+        return 0, 0
     try:
         facts = path.stat()
     except OSError:

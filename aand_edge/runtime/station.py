@@ -21,6 +21,7 @@ from aand_edge.config import (
     RunSettings,
     Workspace,
 )
+from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import UsageError
 from aand_edge.runtime.belt import Belt, CountedBelt, SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
@@ -50,7 +51,7 @@ SINKS_WITH_PICTURES = ("rejects", "video")
 
 def run_station(
     workspace: Workspace,
-    engine: Path,
+    engine: EnginePlace,
     cameras: Sequence[CameraSettings],
     out: Path | None,
     watcher: Sink,

@@ -19,7 +19,9 @@ from aand_edge.data.resize import resize_matrix
 from aand_edge.engines import cuda
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.tensorrt.backend import TensorRtRtx
+from aand_edge.engines.tensorrt.library import collecting_logger, open_library
 from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
+from aand_edge.export.dynamic import write_dynamic
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import activations, quantise
 from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE
@@ -144,3 +146,23 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.onnx").write_text("not a graph")
     with pytest.raises(AandEdgeError, match="cannot read"):
         build(tmp_path / "notes.onnx", "fp32")
+
+
+def test_a_graph_for_any_batch_is_built_with_an_optimisation_profile(tmp_path: Path) -> None:
+    """What a Triton server needs of a plan that takes batches of 1 to 8."""
+    graph, dynamic_graph = tmp_path / "part.fp16.onnx", tmp_path / "dynamic.onnx"
+    write_graph(fused("efficientnet_lite0", half=True), facts("efficientnet_lite0", "fp16"), graph)
+    write_dynamic(graph, dynamic_graph)
+    library = open_library("tensorrt-rtx")
+    trt, logger = library.trt, collecting_logger(library)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, logger).parse(dynamic_graph.read_bytes()), logger.errors
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    profile.set_shape("image", *((batch, SIZE, SIZE, 3) for batch in (1, 4, 8)))
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    assert builder.build_serialized_network(network, config) is not None, logger.errors
+    shapes = [tuple(network.get_output(number).shape) for number in range(network.num_outputs)]
+    assert shapes == [(-1, SIZE, SIZE), (-1,)]

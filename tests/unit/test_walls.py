@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BLOCKED = "torch torchvision onnx onnxsim onnxscript safetensors sklearn scipy matplotlib"
+BLOCKED = "torch torchvision onnx onnxsim onnxscript safetensors sklearn scipy matplotlib tritonclient grpc"
 
 CODE = f"""
 import importlib.abc, sys
@@ -15,7 +15,7 @@ class Wall(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Wall())
 import aand_edge.config, aand_edge.engines.build, aand_edge.engines.load, aand_edge.engines.openvino
-import aand_edge.bench.roofline
+import aand_edge.engines.triton.backend, aand_edge.bench.roofline
 import aand_edge.engines.onnxruntime, aand_edge.runtime.station, aand_edge.runtime.sources.child, aand_edge.cli
 """
 

@@ -22,7 +22,8 @@ LOG = logging.getLogger("aand_edge.runtime")
 WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
 PATIENCE_S = 5.0  # how long files wait for a sink that is behind
 CALM_S = 10.0  # a sink that took events for so long, and raised at none, works again
-LEAVING_S = 0.8  # how long a sink may take to write out what it holds
+LEAVING_S = 0.8  # how long a sink may take to write out what it holds when the loop is stopped
+UNHURRIED_S = 30.0  # and after the last file, where nobody waits for the end
 
 NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 NO_MAP = np.zeros((0, 0), np.float32)
@@ -53,7 +54,7 @@ class Outlet(AbstractContextManager["Outlet"]):
         self._queue: deque[Event] = deque()
         self._changed = threading.Condition()
         self._leaving = self._failing = False
-        self._failed_at = self._left = 0.0
+        self._failed_at = self._limit = self._left = 0.0
         self._thread = threading.Thread(target=self._work, name=f"aand-sink-{sink.name}", daemon=True)
 
     def __enter__(self) -> Outlet:
@@ -67,7 +68,7 @@ class Outlet(AbstractContextManager["Outlet"]):
         self.leave()
         self._thread.join(max(0.0, self._left - time.monotonic()))
         if self._thread.is_alive():
-            LOG.error("the sink %s did not end within %g s: %d events were left", self.name, LEAVING_S, self.waiting)
+            LOG.error("the sink %s did not end within %g s: %d events were left", self.name, self._limit, self.waiting)
 
     @property
     def waiting(self) -> int:
@@ -84,7 +85,8 @@ class Outlet(AbstractContextManager["Outlet"]):
         """Write out what is queued and end, without waiting for it: told at once, several sinks need one's time."""
         with self._changed:
             if not self._leaving:
-                self._leaving, self._left = True, time.monotonic() + LEAVING_S
+                self._leaving, self._limit = True, UNHURRIED_S if self._wait else LEAVING_S
+                self._left = time.monotonic() + self._limit
                 self._changed.notify_all()
 
     def put(self, event: Event) -> None:

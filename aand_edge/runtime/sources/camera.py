@@ -71,6 +71,8 @@ class Camera:
         end = time.monotonic() + STOP_S
         self._stop.set()
         self._release_trigger()
+        if isinstance(self._source, IsolatedSource):
+            self._source.interrupt()
         if self._thread.is_alive():
             self._thread.join(max(0.0, end - time.monotonic()))
 
@@ -79,6 +81,8 @@ class Camera:
         while not self._stop.is_set():
             began = time.monotonic()
             state, reason = self._live_once()
+            if self._stop.is_set():
+                state, reason = SourceState.ENDED, f"{self._told} is read no more"
             if state is SourceState.ENDED or not self.live:
                 self._ended(state, reason)
                 return

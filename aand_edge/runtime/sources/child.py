@@ -82,6 +82,12 @@ class IsolatedSource:
         moment = datetime.fromisoformat(line["time"])
         return Grab(picture, line["captured"], moment, line["name"], line["truth"], line["skipped"])
 
+    def interrupt(self) -> None:
+        """End a read that is under way, from another thread: it finds that its child is gone."""
+        child = self._child
+        if child is not None:
+            child.kill()
+
     def close(self) -> None:
         if self._child is not None:
             self._child.kill()

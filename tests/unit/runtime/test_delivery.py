@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -11,6 +12,7 @@ import pytest
 from aand_edge.runtime.delivery import WITH_PICTURES, Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Timing
 from aand_edge.runtime.verdict import Verdict
+from tests.broker import until
 from tests.frames import TIME, frame
 from tests.graphs import tiny_frames
 
@@ -124,3 +126,46 @@ def test_pictures_are_kept_only_for_who_looks_at_them(pictures: bool) -> None:
     assert isinstance(seen, Inspected)
     assert (seen.frame.picture.size > 0, seen.anomaly_map.size > 0) == (pictures, pictures)
     assert seen.to_dict() == inspected(1).to_dict()
+
+
+def test_who_waits_for_room_is_let_go_when_the_loop_ends() -> None:
+    hold, told = threading.Event(), list[Noticed]()
+    with Outlet(Listener(lambda event: hold.wait(20)), pictures=True, wait=True, tell=told.append) as outlet:
+        for number in range(WITH_PICTURES + 1):
+            outlet.put(inspected(number))
+        until(lambda: outlet.waiting == WITH_PICTURES)
+        waiting = threading.Thread(target=outlet.put, args=(inspected(99),))
+        waiting.start()
+        time.sleep(0.05)
+        assert waiting.is_alive()
+        outlet.hurry()
+        waiting.join(1)
+        assert not waiting.is_alive()
+        hold.set()
+    assert outlet.lost == 1
+    assert [each.text for each in told] == ["The sink listener is behind: events are left out"]
+
+
+def test_sinks_that_hang_end_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.LEAVING_S", 0.3)
+    hold = threading.Event()
+    outlets = [Outlet(Listener(lambda event: hold.wait(20)), False, False, lambda notice: None) for _ in range(5)]
+    for outlet in outlets:
+        outlet.__enter__()
+        outlet.put(dropped(0))
+    start = time.monotonic()
+    for outlet in outlets:
+        outlet.leave()
+    for outlet in outlets:
+        outlet.__exit__(None, None, None)
+    assert time.monotonic() - start < 1
+    hold.set()
+
+
+def test_what_a_slow_sink_holds_after_the_last_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.LEAVING_S", 0.05)
+    sink = Listener(lambda event: time.sleep(0.03))
+    with Outlet(sink, pictures=True, wait=True, tell=lambda notice: None) as outlet:
+        for number in range(10):
+            outlet.put(dropped(number))
+    assert len(sink.seen) == 10

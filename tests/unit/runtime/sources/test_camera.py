@@ -21,6 +21,7 @@ from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledE
 from aand_edge.runtime.sources.camera import Camera, Item
 from aand_edge.runtime.sources.child import IsolatedSource
 from aand_edge.runtime.triggers.base import Missed
+from tests.broker import until
 
 PICTURE = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
 
@@ -198,6 +199,16 @@ def test_a_read_that_blocks_for_ever_is_killed_and_opened_again() -> None:
     source = isolated("3/block", read_deadline_s=0.5)
     items = run(source, lambda items: states(items).count("live") == 2)
     assert states(items)[:5] == ["connecting", "live", "stalled", "connecting", "live"]
+
+
+def test_a_read_that_blocks_is_ended_when_the_camera_is_stopped() -> None:
+    items = list[Item]()
+    each = Camera("top", "test://", items.append, source=isolated("3/block"))
+    each.start()
+    until(lambda: len(numbers(items)) == 3)
+    each.stop()
+    assert not each._thread.is_alive()
+    assert states(items) == ["connecting", "live", "ended"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from aand_edge.cli.options import Json
 
 if TYPE_CHECKING:
-    from aand_edge.config import CameraSettings, RunSettings
+    from aand_edge.config import CameraSettings, RunSettings, Workspace
     from aand_edge.runtime.events import Event
 
 
@@ -50,6 +51,10 @@ def command(
     fail_safe: Annotated[
         str | None, typer.Option(help="reject (default) or pass: parts that failed or came late.")
     ] = None,
+    page: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve the live page there; this machine alone sees it by default."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Judge what cameras or files show: pass or reject, and where the defect is.
@@ -65,7 +70,7 @@ def command(
 
     # What happens is told by the console and the record; a log is for who asks for one.
     logging.getLogger("aand_edge").addHandler(logging.StreamHandler() if DEBUG in os.environ else logging.NullHandler())
-    workspace = Workspace.open()
+    workspace = _with_page(Workspace.open(), page)
     settings = workspace.settings.run
     of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
     cameras = _cameras(settings, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
@@ -75,8 +80,10 @@ def command(
     if len(places) > 1:
         raise UsageError(f"There are {len(places)} engines", f"Name one with --engine, say {places[0].stem}.")
     given = {"threshold": threshold, "deadline_ms": deadline_ms, "fail_safe": fail_safe}
+    given = _checked(given)
+    _tell_token(workspace)
     where = out or workspace.resolve_optional(settings.out)
-    tally = run_station(workspace, places[0], cameras, where, Console(as_json), _checked(given), append)
+    tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append)
     summary = tally.to_dict()
     rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
     took = ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items())
@@ -145,6 +152,36 @@ def _split(source: str) -> dict[str, str]:
     if mark and name.replace("-", "").replace("_", "").isalnum():
         return {"name": name, "source": rest}
     return {"source": source}
+
+
+def _with_page(workspace: Workspace, page: str | None) -> Workspace:
+    """The workspace with the live page where it was asked for. Raises UsageError for a place that cannot be."""
+    from pydantic import ValidationError
+
+    from aand_edge.config import PageSettings
+    from aand_edge.errors import UsageError
+
+    if page is None:
+        return workspace
+    host, mark, port = page.rpartition(":")
+    found = workspace.settings.run.page or PageSettings()
+    place = {"host": host.strip("[]") if mark else found.host, "port": port}
+    try:
+        chosen = PageSettings.model_validate({**found.model_dump(), **place})
+    except ValidationError:
+        raise UsageError(f"--page {page} is no place", "Give a port, or HOST:PORT, say 0.0.0.0:8765.") from None
+    run = workspace.settings.run.model_copy(update={"page": chosen})
+    return replace(workspace, settings=workspace.settings.model_copy(update={"run": run}))
+
+
+def _tell_token(workspace: Workspace) -> None:
+    """A token that was made is told once, and to the terminal alone: records and brokers keep what they are told."""
+    from aand_edge.cli.show import say
+    from aand_edge.runtime.live_page.access import make_token, token_file
+
+    page = workspace.settings.run.page
+    if page is not None and (token := make_token(workspace.root, page)):
+        say(f"The live page asks for a token, which lies in {token_file(workspace.root, page)} now: {token}")
 
 
 def _checked(given: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,15 @@ class MetricsSettings(Section):
     port: int = Field(9090, ge=0, le=65535)
 
 
+class PageSettings(Section):
+    """[run.page]; the token may come from the environment too, AAND_EDGE_PAGE_TOKEN."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(8765, ge=0, le=65535)
+    token_file: Path | None = None
+    names: tuple[str, ...] = ()
+
+
 class RejectsSettings(Section):
     """[run.rejects]"""
 
@@ -102,3 +111,4 @@ class RunSettings(Section):
     mqtt: MqttSettings | None = None
     webhook: WebhookSettings | None = None
     metrics: MetricsSettings | None = None
+    page: PageSettings | None = None

@@ -146,4 +146,10 @@ TEMPLATE = """\
 # [run.metrics]                     # Prometheus
 # host = "127.0.0.1"
 # port = 9090
+
+# [run.page]                        # the live page; beyond 127.0.0.1 it asks for a token
+# host = "127.0.0.1"                # 0.0.0.0: every address of this machine
+# port = 8765
+# token_file = "page.token"         # made where there is none; AAND_EDGE_PAGE_TOKEN goes before it
+# names = ["line3.local"]           # under which browsers reach it, beside its address and its own name
 """

@@ -17,6 +17,7 @@ from aand_edge.config import (
     CameraSettings,
     DriftSettings,
     GateSettings,
+    PageSettings,
     RejectsSettings,
     RunSettings,
     Workspace,
@@ -28,14 +29,16 @@ from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.drift import DriftMonitor
 from aand_edge.runtime.encoders.uri import open_encoder
-from aand_edge.runtime.events import Event, Noticed
+from aand_edge.runtime.events import Event, Noticed, now
 from aand_edge.runtime.gates.uri import open_gate
 from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.live_page.access import open_access
 from aand_edge.runtime.loop import Loop, unobserved
 from aand_edge.runtime.mailbox import Mailbox, Policy
 from aand_edge.runtime.reload import Reloader, loop_settings
 from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
+from aand_edge.runtime.sinks.live_page import LivePageSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sources.base import SourceOptions
@@ -46,7 +49,7 @@ from aand_edge.runtime.triggers.base import Trigger
 from aand_edge.runtime.triggers.uri import open_triggers
 from aand_edge.runtime.watchdog import ServiceManager, Watchdog
 
-SINKS_WITH_PICTURES = ("rejects", "video")
+SINKS_WITH_PICTURES = ("rejects", "video", "page")
 
 
 def run_station(
@@ -89,6 +92,8 @@ def run_station(
         watchdog.starting(f"warming {engine.stem} up")
         live.warm_up()
         sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run)]
+        page = _page(workspace, run.page, engine, ready, given)
+        sinks += [page] if page else []
         failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
         outlets = [
             stack.enter_context(Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed))
@@ -100,6 +105,8 @@ def run_station(
         loop = Loop(live, mailbox, ready, outlets, settings, gate, watchdog.around(reloader), observe)
         late.append(loop.publish)
         stack.callback(_leave, outlets)
+        if page is not None:
+            tell(Noticed("info", f"The live page is at {page.address}", now()))
         if gate is not None:
             stack.enter_context(gate)
         stack.callback(watchdog.stopping)
@@ -210,6 +217,15 @@ def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[],
         second()
 
     return both
+
+
+def _page(
+    workspace: Workspace, page: PageSettings | None, engine: Path, cameras: Sequence[Camera], given: Mapping[str, Any]
+) -> LivePageSink | None:
+    if page is None:
+        return None
+    live = {each.name: each.live for each in cameras}
+    return LivePageSink(page, open_access(workspace.root, page), engine.stem, live, "threshold" in given)
 
 
 @contextmanager

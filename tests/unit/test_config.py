@@ -15,6 +15,7 @@ from aand_edge.config import (
     GateSettings,
     MetricsSettings,
     MqttSettings,
+    PageSettings,
     Settings,
     TrainSettings,
     WebhookSettings,
@@ -86,6 +87,7 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert run.mqtt == MqttSettings(host="broker", queue=Path("mqtt-queue"))
     assert run.webhook == WebhookSettings(url="http://mes.local/rejects")
     assert run.metrics == MetricsSettings()
+    assert run.page == PageSettings(token_file=Path("page.token"), names=("line3.local",))
 
 
 def test_what_init_is_given_stands_in_the_file(tmp_path: Path) -> None:

@@ -134,14 +134,16 @@ class MetricsSink:
 
 
 class Rate:
-    """How often something happens: per second, over the last ten seconds."""
+    """How often something happens: per second, over the last ten seconds, or since it began."""
 
     def __init__(self) -> None:
+        self._began: int | None = None
         self._seconds: deque[list[int]] = deque(maxlen=int(WINDOW_S) + 1)  # second on the monotonic clock, count
 
     def tick(self) -> None:
         """It happens now."""
         second = int(time.monotonic())
+        self._began = second if self._began is None else self._began
         if not self._seconds or self._seconds[-1][0] != second:
             self._seconds.append([second, 0])
         self._seconds[-1][1] += 1
@@ -149,7 +151,8 @@ class Rate:
     def per_second(self) -> float:
         """Of the whole seconds before this one, so that a steady rate reads steady."""
         now = int(time.monotonic())
-        return sum(count for second, count in list(self._seconds) if now - WINDOW_S <= second < now) / WINDOW_S
+        seconds = WINDOW_S if self._began is None else min(WINDOW_S, max(1, now - self._began))
+        return sum(count for second, count in list(self._seconds) if now - seconds <= second < now) / seconds
 
 
 class _Server(TCPServer):

@@ -314,7 +314,7 @@ def test_it_ends_quickly_and_says_so_whoever_watches(monkeypatch: pytest.MonkeyP
         assert time.monotonic() - begun < 1
         assert watch.until(lambda message: message.get("ended", False))
         assert watch.next() in (watcher.OVER, None)
-    assert not [each for each in threading.enumerate() if each.name.startswith("aand-page")]
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name.startswith("aand-page")])
     with pytest.raises(AandEdgeError, match="server has ended"):
         sink.append(inspected(0))
     with pytest.raises(ConnectionRefusedError):

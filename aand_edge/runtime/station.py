@@ -92,7 +92,7 @@ def run_station(
         watchdog.starting(f"warming {engine.stem} up")
         live.warm_up()
         sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run)]
-        page = _page(workspace, run.page, engine, ready, given)
+        page = _page(workspace, run.page, engine.stem, ready, given)
         sinks += [page] if page else []
         failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
         outlets = [
@@ -220,12 +220,12 @@ def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[],
 
 
 def _page(
-    workspace: Workspace, page: PageSettings | None, engine: Path, cameras: Sequence[Camera], given: Mapping[str, Any]
+    workspace: Workspace, page: PageSettings | None, engine: str, cameras: Sequence[Camera], given: Mapping[str, Any]
 ) -> LivePageSink | None:
     if page is None:
         return None
     live = {each.name: each.live for each in cameras}
-    return LivePageSink(page, open_access(workspace.root, page), engine.stem, live, "threshold" in given)
+    return LivePageSink(page, open_access(workspace.root, page), engine, live, "threshold" in given)
 
 
 @contextmanager

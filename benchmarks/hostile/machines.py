@@ -82,8 +82,8 @@ def two_builders(folder: Path, rng: Rng) -> tuple[tuple[str, ...], Ended, str | 
 
 
 def _refusal(ended: Ended) -> str | None:
-    """A machine that refuses may end a command with exit code 1 and a sentence, or not matter to it."""
-    if ended.code not in (0, 1):
+    """A machine that refuses may end a command with exit code 1 or 2 and a sentence, or not matter to it."""
+    if ended.code not in (0, 1, 2):
         return f"ended with {ended.code}: {ended.err.strip()[-200:]}"
     return shown(ended)
 

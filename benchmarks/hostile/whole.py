@@ -14,7 +14,7 @@ def torn(folder: Path, except_for: str = "") -> str | None:
         name = path.relative_to(folder).as_posix()
         if name == except_for or not path.is_file():
             continue
-        if path.name.startswith("."):
+        if path.name.startswith(".") and path.name != ".lock":
             return f"left {name} behind"
         if path.parent.name == "engines" and path.suffix == ".json":
             manifest = EngineManifest.read(path)

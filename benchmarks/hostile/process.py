@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +16,7 @@ DOCUMENTED = {0, 1, 2, 3, 4, 5, 6}
 INTERRUPTED = 130
 LIMIT_S = 120
 BROKEN, TOO_LONG = 70, -1000
+ROOM = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,26 @@ def run(
     interrupt_after   seconds until it gets a SIGINT
     """
     start = time.monotonic()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if child == 0:
-            _become(folder, arguments, out.fileno(), err.fileno(), prepare)
-        code = _wait(child, start, interrupt_after)
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read().decode("utf-8", "replace"))
-    return Ended(code, texts[0], texts[1], time.monotonic() - start)
+    out, err = _pipe(), _pipe()
+    child = os.fork()
+    if child == 0:
+        _become(folder, arguments, out[1], err[1], prepare)
+    code = _wait(child, start, interrupt_after)
+    return Ended(code, _text(out), _text(err), time.monotonic() - start)
+
+
+def _pipe() -> tuple[int, int]:
+    """Room for all that a command prints; not a file, since a full disk must not silence it."""
+    ends = os.pipe()
+    fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, ROOM)
+    os.set_blocking(ends[0], False)
+    return ends
+
+
+def _text(pipe: tuple[int, int]) -> str:
+    os.close(pipe[1])
+    with os.fdopen(pipe[0], "rb") as stream:
+        return (stream.read() or b"").decode("utf-8", "replace")
 
 
 def _become(folder: Path, arguments: tuple[str, ...], out: int, err: int, prepare: Callable[[], None] | None) -> None:

@@ -16,7 +16,7 @@ WRITERS: tuple[tuple[str, ...], ...] = (
     ("train", "--fresh", "--name", "other"),
     ("export", MODEL, "--frame", "96x96"),
     ("build", MODEL, "--precision", "fp16"),
-    ("build", MODEL, "--precision", "int8", "--backend", "onnxruntime"),
+    ("build", MODEL, "--precision", "int8"),
     ("calibrate", "--percentile", "99"),
     ("bench", ENGINE, "--repeats", "2", "--warmup", "1", "--out", "report"),
     ("threshold", ENGINE, "--set", "1.5"),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aand_edge.errors import AandEdgeError, MissingDependencyError
 
+NO_GPU = ("driver version is insufficient", "no cuda-capable device", "no device", "failed to dlopen")
 OUT_OF_MEMORY = ("out of memory", "memory allocation")
 
 
@@ -134,7 +135,10 @@ class CudaPython:
         self._call("cudaSetDevice", 0)
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        error, *values = getattr(self._rt, name)(*arguments)
+        try:
+            error, *values = getattr(self._rt, name)(*arguments)
+        except RuntimeError as failure:  # cuda-python 12 raises where it finds no libcuda.so
+            raise explained(name, str(failure)) from None
         if int(error):
             raise explained(name, self._words(error))
         return values[0] if len(values) == 1 else tuple(values)
@@ -302,7 +306,7 @@ class PyCuda:
 def explained(call: str, words: str) -> AandEdgeError:
     """CUDA's failure as ours: no driver, no GPU and too little memory are told apart from the rest."""
     told = words.lower().replace("cuda_error_", "").replace("_", " ")
-    if "driver version is insufficient" in told or "no cuda-capable device" in told or "no device" in told:
+    if any(sign in told for sign in NO_GPU):
         return MissingDependencyError(f"There is no NVIDIA driver or GPU here ({words})", "Check `nvidia-smi`.")
     if any(sign in told for sign in OUT_OF_MEMORY):
         return AandEdgeError(

@@ -2,6 +2,7 @@
 
 A frame or an engine that holds that thread for ever is found so. A camera that is away holds nothing: the loop looks
 around five times a second without frames too. The protocol is sd_notify(3): lines of NAME=value in a datagram.
+In a container, where nobody speaks it, a file is touched instead, which `deploy/health.sh` looks at.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 from aand_edge.runtime.loop import LoopSettings
@@ -22,6 +24,7 @@ LOG = logging.getLogger("aand_edge.runtime")
 STARTING_S = 300.0  # how long one step before the first frame may take, such as loading an engine
 WORD_S = 1.0  # between two words, and less where WatchdogSec is under 4 s
 STATUS_S = 5.0  # between two lines for `systemctl status`
+HEARTBEAT = "AAND_EDGE_HEARTBEAT"
 LOADS = 3.0  # the engine may be opened afresh between two words, and take so many times as long as at the start
 
 
@@ -30,10 +33,11 @@ class ServiceManager:
 
     address     of its socket: a path, or @NAME in the abstract namespace
     patience_s  how long it waits for a word before it kills; None: for ever
+    heartbeat   file that each word touches; it holds the number of this process
     """
 
-    def __init__(self, address: str | None, patience_s: float | None = None) -> None:
-        self.patience_s = patience_s
+    def __init__(self, address: str | None, patience_s: float | None = None, heartbeat: Path | None = None) -> None:
+        self.patience_s, self.heartbeat = patience_s, heartbeat
         self._socket: socket.socket | None = None
         if not address:
             return
@@ -51,10 +55,13 @@ class ServiceManager:
         if environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             with suppress(ValueError):
                 patience = int(environment.get("WATCHDOG_USEC", "")) / 1e6
-        return cls(environment.get("NOTIFY_SOCKET"), patience or None)
+        heartbeat = environment.get(HEARTBEAT)
+        return cls(environment.get("NOTIFY_SOCKET"), patience or None, Path(heartbeat) if heartbeat else None)
 
     def tell(self, **values: str | int) -> None:
         """Send NAME=value lines. Never waits and never raises: parts go on being judged where nobody listens."""
+        if self.heartbeat is not None and "WATCHDOG" in values:
+            self._touch(self.heartbeat)
         if self._socket is None:
             return
         lines = (f"{name}={str(value).replace(chr(10), ' ')}" for name, value in values.items())
@@ -63,7 +70,16 @@ class ServiceManager:
         except OSError as error:
             LOG.debug("the service manager was not told: %s", error)
 
+    def _touch(self, heartbeat: Path) -> None:
+        try:
+            heartbeat.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            LOG.debug("the heartbeat was not written: %s", error)
+
     def __enter__(self) -> ServiceManager:
+        if self.heartbeat is not None:
+            with suppress(OSError):
+                self.heartbeat.unlink(missing_ok=True)  # an earlier process's: it would speak for this one
         return self
 
     def __exit__(
@@ -93,8 +109,8 @@ class Watchdog:
     def ready(self) -> None:
         """Frames are judged from now on."""
         patience, wanted = self._manager.patience_s, LOADS * (time.monotonic() - self._began)
-        if patience is not None and not faulthandler.is_enabled():
-            faulthandler.enable()  # it kills with SIGABRT, and the journal then says where each thread stood
+        if (patience or self._manager.heartbeat) and not faulthandler.is_enabled():
+            faulthandler.enable()  # who kills does it with SIGABRT, and the log then says where each thread stood
         if patience is not None and patience < wanted:
             LOG.warning("loading took %.0f s: WatchdogSec is raised to %.0f s", wanted / LOADS, wanted)
             self._manager.tell(WATCHDOG_USEC=_microseconds(wanted))

@@ -131,6 +131,22 @@ def test_a_manager_that_is_gone_or_does_not_read_holds_nothing_up(address: str) 
             assert deaf.recv(100) == b"WATCHDOG=1"
 
 
+def test_a_container_reads_the_word_from_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    heartbeat.write_text("1\n")
+    with ServiceManager.from_environment({"AAND_EDGE_HEARTBEAT": str(heartbeat)}) as manager:
+        manager.tell(STATUS="loading")
+        assert not heartbeat.exists(), "before the loop turns there is no word"
+        manager.tell(READY=1, WATCHDOG=1)
+        assert heartbeat.read_text() == f"{os.getpid()}\n"
+        os.utime(heartbeat, (0, 0))
+        manager.tell(WATCHDOG=1)
+        assert heartbeat.stat().st_mtime > 0
+    with caplog.at_level(logging.DEBUG), ServiceManager(None, heartbeat=tmp_path / "absent/heartbeat") as manager:
+        manager.tell(WATCHDOG=1)
+    assert "the heartbeat was not written" in caplog.text
+
+
 def test_words_are_a_fraction_of_the_patience_apart(
     manager: Manager, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ TEMPLATE = """\
 # exposure = 100.0
 # flip = "none"                     # horizontal, vertical, both
 # roi = [280, 0, 720, 720]          # read again while it runs
+# follow = false                    # true: go on with pictures that come into a folder
 # trigger = "free"                  # part-gate?line=0.5&axis=x&direction=1: one frame a part; or a frame a call of
                                     # gpio://18?edge=rising, mqtt://HOST/TOPIC, tcp://127.0.0.1:9100 (docs/line.md)
 
@@ -121,8 +122,9 @@ TEMPLATE = """\
 # [run.gate]
 # output = "simulated:gate.log"     # gpio://18 on a Jetson, modbus://HOST:502/coil/3?unit=1; ?active_low=1
 # distance_mm = 400.0               # from the camera to the gate
-# speed_mm_s = 250.0                # of a belt that never stops; of another, in its place:
-                                    # encoder = "gpio://16" (or modbus://HOST/holding/7?bits=32), mm_per_pulse = 0.5
+# speed_mm_s = 250.0                # of a belt that never stops; of another, in its place, these two:
+# encoder = "gpio://16"             # or modbus://HOST/holding/7?bits=32
+# mm_per_pulse = 0.5
 # pulse_ms = 80.0
 # lead_ms = 0.0                     # how long the actuator takes
 # late = "skip"                     # or "pulse-now", where the part has passed already
@@ -136,8 +138,10 @@ TEMPLATE = """\
 # host = "broker"
 # port = 1883
 # topic = "aand-edge/{{camera}}"
+# username = "line3"
+# tls = false                       # true: whom this machine trusts
+# ca = "ca.pem"                     # in place of it: the broker's own authority
 # queue = "mqtt-queue"              # what waits for the broker outlives a restart
-# tls = false                       # true, or also ca = "ca.pem"
 
 # [run.webhook]
 # url = "http://mes.local/rejects"

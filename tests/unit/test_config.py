@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -16,6 +18,7 @@ from aand_edge.config import (
     MetricsSettings,
     MqttSettings,
     PageSettings,
+    Section,
     Settings,
     TrainSettings,
     WebhookSettings,
@@ -23,6 +26,11 @@ from aand_edge.config import (
     write_template,
 )
 from aand_edge.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 # What the template shows of these is one value of many, not the default.
 EXAMPLES = {"quantise", "opt_level", "workspace_mb"}
@@ -62,13 +70,47 @@ def test_a_folder_without_a_file_has_the_defaults(tmp_path: Path) -> None:
     assert workspace.models == tmp_path / "models"
 
 
+def without_comments(text: str) -> str:
+    """Every key that stands behind a # takes effect."""
+    return re.sub(r"^# (?=\[|[a-z_]+ = )", "", text, flags=re.MULTILINE)
+
+
+def keys_of(section: type[Section], place: str = "") -> Iterator[str]:
+    """Every key that a section knows, such as "run.cameras.roi"."""
+    for name, field in section.model_fields.items():
+        within = [each for each in types_in(field.annotation) if issubclass(each, Section)]
+        yield f"{place}{name}"
+        for each in within:
+            yield from keys_of(each, f"{place}{name}.")
+
+
+def types_in(annotation: Any) -> Iterator[type]:
+    """The classes that an annotation such as `tuple[X, ...] | None` is made of."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for each in get_args(annotation):
+        yield from types_in(each)
+
+
+def keys_in(table: dict[str, Any], place: str = "") -> Iterator[str]:
+    for name, value in table.items():
+        yield f"{place}{name}"
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict):
+                yield from keys_in(each, f"{place}{name}.")
+
+
+def test_the_template_names_every_key_once(tmp_path: Path) -> None:
+    text = without_comments(write_template(tmp_path).read_text(encoding="utf-8"))
+    assert sorted(keys_in(tomllib.loads(text))) == sorted(keys_of(Settings))
+
+
 @pytest.mark.parametrize("preset", ["paper", "short"])
 def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     path = write_template(tmp_path, preset=preset)
     assert Workspace.open(tmp_path).settings == Settings(train=TrainSettings.model_validate({"preset": preset}))
     text = path.read_text(encoding="utf-8")
-    commented = re.compile(r"^# (?=\[|[a-z_]+ = )", re.MULTILINE)
-    path.write_text(commented.sub("", text), encoding="utf-8")
+    path.write_text(without_comments(text), encoding="utf-8")
     stated = Workspace.open(tmp_path).settings
     assert stated.model.size == 256
     said = stated.train.model_dump()
@@ -83,8 +125,9 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert camera.model_dump(exclude=OF_CAMERA) == CameraSettings(source="").model_dump(exclude=OF_CAMERA)
     run = stated.run
     assert run.rejects == Settings().run.rejects
-    assert run.gate == GateSettings(output="simulated:gate.log", distance_mm=400, speed_mm_s=250)
-    assert run.mqtt == MqttSettings(host="broker", queue=Path("mqtt-queue"))
+    belts = {"speed_mm_s": 250, "encoder": "gpio://16", "mm_per_pulse": 0.5}
+    assert run.gate == GateSettings.model_validate({"output": "simulated:gate.log", "distance_mm": 400, **belts})
+    assert run.mqtt == MqttSettings(host="broker", queue=Path("mqtt-queue"), username="line3", ca=Path("ca.pem"))
     assert run.webhook == WebhookSettings(url="http://mes.local/rejects")
     assert run.metrics == MetricsSettings()
     assert run.page == PageSettings(token_file=Path("page.token"), names=("line3.local",))

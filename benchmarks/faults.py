@@ -101,7 +101,7 @@ class ChildCamera:
             self._counts["driver blocked" if isinstance(error, StalledError) else "driver crashed"] += 1
             raise
         if grab is not None:
-            self.given += 1 + grab.skipped
+            self.given += grab.skipped + (grab.picture.size > 0)
         return grab
 
     def close(self) -> None:

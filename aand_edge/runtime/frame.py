@@ -34,6 +34,7 @@ class Frame:
     captured  seconds on the monotonic clock
     time      the same moment on the wall clock, UTC
     origin    x, y of the picture's corner in the camera's pixels, where the source crops
+    rate      frames a second that the clip was made for, where the frame is of one
     truth     whether the part has a defect, where the source knows (the rendered test source)
     call      the call that the frame answers, where an external trigger asked for it
     """
@@ -46,6 +47,7 @@ class Frame:
     time: datetime
     origin: tuple[int, int] = (0, 0)
     truth: bool | None = None
+    rate: float | None = None
     call: Call | None = None
 
     @property

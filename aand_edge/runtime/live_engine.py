@@ -13,6 +13,7 @@ from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.base import Frames, Outputs, Runner
 from aand_edge.engines.load import EnginePlace, load_engine
 from aand_edge.errors import AandEdgeError
+from aand_edge.runtime.allocator import blocks_of_their_own
 
 LOG = logging.getLogger("aand_edge.runtime")
 
@@ -31,13 +32,15 @@ class LiveEngine:
         """Raises what `load_engine` raises."""
         self.path = path
         self.restarts = 0
-        self.manifest, self._runner = load_engine(path)
+        with blocks_of_their_own():
+            self.manifest, self._runner = load_engine(path)
         self._next: tuple[EngineManifest, Runner] | Exception | None = None
         self._loading: threading.Thread | None = None
 
     def warm_up(self) -> None:
         """Answer once, so that the first part does not wait for what an engine does at its first frame."""
-        _try_out(self.manifest, self._runner)
+        with blocks_of_their_own():
+            _try_out(self.manifest, self._runner)
 
     def infer(self, frames: Frames) -> Outputs:
         """As `Runner.infer`; where that fails, once more on a fresh context.
@@ -50,8 +53,9 @@ class LiveEngine:
             LOG.error("the engine failed and is opened afresh: %s", error)
             first = error
         try:
-            self._reopen()
-            return self._runner.infer(frames)
+            with blocks_of_their_own():
+                self._reopen()
+                return self._runner.infer(frames)
         except Exception as error:
             raise EngineFailedError(
                 f"The engine failed, and again after it was opened afresh: {error}",
@@ -105,20 +109,23 @@ class LiveEngine:
 
     def _load_next(self) -> None:
         """In a thread of its own: loading takes seconds, and the old engine goes on judging."""
+        with blocks_of_their_own():
+            self._next = self._loaded()
+
+    def _loaded(self) -> tuple[EngineManifest, Runner] | Exception:
+        """An engine that has answered, or why there is none."""
         try:
             manifest, runner = load_engine(self.path)
         except Exception as error:
-            self._next = error
-            return
+            return error
         try:
             if manifest.frame != self.manifest.frame or manifest.roi != self.manifest.roi:
                 raise AandEdgeError("The new engine looks at another frame or region", "Start the loop again.")
             _try_out(manifest, runner)
         except Exception as error:
             runner.close()
-            self._next = error
-            return
-        self._next = manifest, runner
+            return error
+        return manifest, runner
 
 
 def _try_out(manifest: EngineManifest, runner: Runner) -> None:

@@ -22,6 +22,9 @@ from aand_edge.runtime.sinks.payload import plain_name
 from aand_edge.runtime.sinks.shelf import MEGABYTE, Shelf, open_folder, unwritable
 from aand_edge.runtime.verdict import overlay
 
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+CAPTION = 1 / 20  # of the picture's height, and 18 pixels at least
+REJECTED, PASSED, PLAIN = (80, 80, 255), (80, 220, 80), (225, 225, 225)  # BGR
 AHEAD = 8  # frames that are held back to measure how fast they come
 UNKNOWN_FPS = 10.0
 # OpenCV does not say when a disk is full: the file is ended while its index still fits.
@@ -29,10 +32,10 @@ SPARE_BYTES = 64 * MEGABYTE
 
 
 class VideoSink:
-    """Writes `STEM-CAMERA-NNN.mp4`: every judged frame, with its heat and outlines.
+    """Writes `STEM-CAMERA-NNN.mp4`: every judged frame, with its heat and outlines, and what was said of it below.
 
     path      such as out/overlay.mp4; its suffix chooses the container
-    fps       the video's; None measures it from a file's first frames
+    fps       the video's; None takes that of the clip, and measures a camera's from the first frames
     codec     four letters, as OpenCV knows it; MJPG in .avi survives a power cut, mp4v in .mp4 is smaller
     minutes   of a file; then the next one begins, as it does where a camera's frames change in size
     keep_mb   the size of all finished files together in 10⁶ bytes; the oldest are deleted first
@@ -86,16 +89,20 @@ class VideoSink:
         if shutil.disk_usage(self._path.parent).free < self._spare:
             self._end(frame.camera)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        drawn = overlay(frame.picture, event.anomaly_map, event.verdict.threshold)
+        drawn = captioned(overlay(frame.picture, event.anomaly_map, event.verdict.threshold), event)
         reel = self._reels.get(frame.camera)
         if reel is not None and not reel.takes(drawn, frame.captured):
             self._end(frame.camera)
             reel = None
         if reel is None:
             reel = self._reels[frame.camera] = _Reel(
-                self._next_path(frame.camera), self._fps, self._seconds, self._writer
+                self._next_path(frame.camera), self._fps or frame.rate, self._seconds, self._writer
             )
-        reel.add(drawn, frame.captured)
+        try:
+            reel.add(drawn, frame.captured)
+        except Exception:
+            del self._reels[frame.camera]  # it would hold back frames for ever
+            raise
 
     def _end(self, camera: str) -> None:
         reel = self._reels.pop(camera, None)
@@ -180,6 +187,24 @@ class _Reel:
         for picture, _ in self._ahead:
             self._writer.write(picture)
         self._ahead.clear()
+
+
+def captioned(picture: Picture, event: Inspected) -> Picture:
+    """A picture over a strip of its own with verdict, score and threshold, camera and number; nothing is covered."""
+    verdict, frame = event.verdict, event.frame
+    word = ("REJECT" if event.rejected else "pass") + (" (late)" if event.late else "")
+    facts = f"  {verdict.score:.3f} / {verdict.threshold:.3f}   {frame.camera} {frame.number}"
+    facts = facts.encode("ascii", "replace").decode()  # OpenCV's font has no more
+    height, width = picture.shape[:2]
+    strip = np.zeros((2 * max(9, round(height * CAPTION / 2)), width, 3), np.uint8)
+    scale = strip.shape[0] / 36
+    (across, _), _ = cv2.getTextSize(word + facts, FONT, scale, 1)
+    scale *= min(1.0, 0.96 * width / across)
+    x, y = round(0.02 * width), round(0.72 * strip.shape[0])
+    cv2.putText(strip, word, (x, y), FONT, scale, REJECTED if event.rejected else PASSED, 1, cv2.LINE_AA)
+    x += cv2.getTextSize(word, FONT, scale, 1)[0][0]
+    cv2.putText(strip, facts, (x, y), FONT, scale, PLAIN, 1, cv2.LINE_AA)
+    return np.vstack((picture, strip))
 
 
 def measured_fps(captured: list[float]) -> float:

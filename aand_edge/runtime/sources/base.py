@@ -41,6 +41,7 @@ class Grab:
 
     picture   empty where none came yet, and the reader only looked
     skipped   pictures that the camera gave since the last read and that nobody took
+    rate      as in `Frame`
     """
 
     picture: Picture
@@ -49,6 +50,7 @@ class Grab:
     name: str | None = None
     truth: bool | None = None
     skipped: int = 0
+    rate: float | None = None
 
     @classmethod
     def now(cls, picture: Picture, name: str | None = None, truth: bool | None = None) -> Grab:

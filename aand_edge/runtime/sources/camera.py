@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import cv2
@@ -104,7 +105,8 @@ class Camera:
         except Exception as error:  # whatever a driver raises, the camera is tried again
             return SourceState.LOST, str(error)
         finally:
-            self._source.close()
+            with suppress(Exception):  # a broken driver may refuse even that, and the camera is tried again
+                self._source.close()
         return SourceState.ENDED, f"{self._told} has no more pictures"
 
     def _ended(self, state: SourceState, reason: str) -> None:
@@ -131,7 +133,7 @@ class Camera:
                 continue
             if grab is None:
                 return
-            if grab.picture.size:
+            if grab.picture.size or grab.skipped:
                 with self._order:
                     for item in self._items(grab):
                         self._deliver(item)
@@ -140,9 +142,11 @@ class Camera:
         if grab.skipped:
             self._number += grab.skipped
             yield Dropped(self.name, self._number - 1, grab.skipped, "newest", grab.time)
+        if not grab.picture.size:
+            return
         number = self._next()
         name = grab.name or f"{self.name}/{number}"
-        frame = Frame(self.name, number, name, grab.picture, grab.captured, grab.time, truth=grab.truth)
+        frame = Frame(self.name, number, name, grab.picture, grab.captured, grab.time, truth=grab.truth, rate=grab.rate)
         try:
             frame = self._cut(frame)
         except DataError as error:

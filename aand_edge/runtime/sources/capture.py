@@ -47,5 +47,11 @@ class Capture:
             picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
         return Grab(np.ascontiguousarray(picture, dtype=np.uint8), stamped.captured, stamped.time)
 
+    @property
+    def rate(self) -> float | None:
+        """Frames a second that it says it gives; None where it says none."""
+        told = self._capture.get(cv2.CAP_PROP_FPS)
+        return told if 0 < told < float("inf") else None
+
     def close(self) -> None:
         self._capture.release()

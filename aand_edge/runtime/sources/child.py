@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib import import_module
 from typing import IO, Any
@@ -75,6 +76,8 @@ class IsolatedSource:
         line = self._receive(self._read_deadline, "gives no picture")
         if "end" in line:
             return None
+        if "left" in line:
+            return replace(Grab.now(np.empty((0, 0, 3), np.uint8)), skipped=line["left"])
         if "bad" in line:
             raise DataError(line["bad"])
         picture = self._copied(line)
@@ -94,7 +97,8 @@ class IsolatedSource:
             self._child.wait()
             for pipe in (self._child.stdin, self._child.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(OSError):  # what was not sent yet has nobody left to read it
+                        pipe.close()
         if self._view is not None:
             self._view.close()
         if self._memory is not None:
@@ -118,7 +122,13 @@ class IsolatedSource:
             self._child.stdin.write(json.dumps(line).encode() + b"\n")
             self._child.stdin.flush()
         except OSError:
-            raise SourceError(f"The reader of {self._told} ended", "It is started again.") from None
+            raise self._gone() from None
+
+    def _gone(self) -> SourceError:
+        """The child has hung up: what it ended with."""
+        assert self._child is not None
+        self._child.kill()
+        return SourceError(f"The reader of {self._told} ended with {self._child.wait()}", "It is started again.")
 
     def _receive(self, seconds: float, fault: str) -> Line:
         """The child's next line. Raises StalledError where none comes in time, SourceError where it tells of one."""
@@ -132,8 +142,7 @@ class IsolatedSource:
                     raise StalledError(f"{self._told} {fault} within {seconds:g} s", "It is opened again.")
                 chunk = os.read(self._child.stdout.fileno(), 65536)
                 if not chunk:
-                    code = self._child.wait()
-                    raise SourceError(f"The reader of {self._told} ended with {code}", "It is started again.")
+                    raise self._gone()
                 self._unread += chunk
         text, self._unread = self._unread.split(b"\n", 1)
         line: Line = json.loads(text)
@@ -198,22 +207,28 @@ def main(shared: int) -> None:
 
 def _read_all(source: Source, slots: Slots) -> None:
     skipped = 0
+    try:
+        while (grab := _read(source)) is not None:
+            line = slots.write(grab)
+            if line is None:
+                skipped += 1 + grab.skipped
+                continue
+            facts = {"captured": grab.captured, "time": grab.time.isoformat(), "name": grab.name, "truth": grab.truth}
+            _tell({**line, **facts, "skipped": skipped + grab.skipped})
+            skipped = 0
+    finally:
+        if skipped:
+            _tell({"left": skipped})
+    _tell({"end": True})
+
+
+def _read(source: Source) -> Grab | None:
+    """The next picture that is one; None at the end."""
     while True:
         try:
-            grab = source.read()
+            return source.read()
         except DataError as error:
             _tell({"bad": str(error)})
-            continue
-        if grab is None:
-            _tell({"end": True})
-            return
-        line = slots.write(grab)
-        if line is None:
-            skipped += 1
-            continue
-        facts = {"captured": grab.captured, "time": grab.time.isoformat(), "name": grab.name, "truth": grab.truth}
-        _tell({**line, **facts, "skipped": skipped + grab.skipped})
-        skipped = 0
 
 
 def _listen(slots: Slots) -> None:

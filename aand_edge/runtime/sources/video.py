@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -27,17 +28,20 @@ class VideoSource:
             raise UsageError(f"There is no video {path}", "Check the path.")
         self._path, self._interval = path, 1 / options.rate if options.rate else 0.0
         self._capture: Capture | None = None
+        self._rate: float | None = None
         self._due = 0.0
 
     def open(self) -> None:
         self._capture = Capture(str(self._path), cv2.CAP_FFMPEG, {}, f"The video {self._path}")
+        self._rate = self._capture.rate
         self._due = time.monotonic()
 
     def read(self) -> Grab | None:
         assert self._capture is not None
         time.sleep(max(0.0, self._due - time.monotonic()))
         self._due = max(self._due + self._interval, time.monotonic() - 1)
-        return self._capture.read()
+        grab = self._capture.read()
+        return None if grab is None else replace(grab, rate=1 / self._interval if self._interval else self._rate)
 
     def close(self) -> None:
         if self._capture is not None:

@@ -69,6 +69,7 @@ from benchmarks.faults import (
     mosquitto,
 )
 from benchmarks.growth import Growth
+from benchmarks.soak_report import markdown
 
 ENGINE_FAILS_EVERY = 400  # calls
 SETTINGS = ("[run]\n", "[run]\nthreshold = 0.5\n", "[run]\nfail_safe = 'pass'\n", "[run\n")
@@ -103,8 +104,10 @@ def soak(engine: Path, seconds: float, out: Path, fails_every: int = ENGINE_FAIL
         late.append(loop.publish)
         growth = Growth(seconds)
         balloon = Balloon(out, counts)
-        schedule = _schedule(counts, work, live.path, balloon, broker)
+        schedule = _schedule(counts, work, live.path if fails_every else None, balloon, broker)
         conductor = threading.Thread(target=_conduct, args=(loop, seconds, growth, schedule))
+        dead: list[str] = []
+        stack.enter_context(mock.patch.object(threading, "excepthook", lambda each: dead.append(str(each.exc_value))))
         with signals(loop.stop, reloader.request):
             conductor.start()
             tally = loop.run()
@@ -124,6 +127,7 @@ def soak(engine: Path, seconds: float, out: Path, fails_every: int = ENGINE_FAIL
         "sinks": {outlet.name: {"left_out": outlet.lost, "failed": outlet.failures} for outlet in outlets},
         "mqtt": _messages(sinks),
         "torn_lines": _torn_lines(out),
+        "dead_threads": dead,
         "growth": growth.to_dict(),
         "latency_ms": summary["latency_ms"],
         "inference_ms": summary["inference_ms"],
@@ -184,8 +188,8 @@ def _sinks(out: Path, counts: Counts, broker: Broker | None) -> list[Sink]:
 Step = tuple[float, float, Callable[[], None]]
 
 
-def _schedule(counts: Counts, work: Path, engine: Path, balloon: Balloon, broker: Broker | None) -> list[Step]:
-    """What happens, first and then every so many seconds."""
+def _schedule(counts: Counts, work: Path, engine: Path | None, balloon: Balloon, broker: Broker | None) -> list[Step]:
+    """What happens, first and then every so many seconds. Without an engine's path none is built anew."""
 
     def storm() -> None:
         counts["SIGHUP"] += 100
@@ -198,10 +202,13 @@ def _schedule(counts: Counts, work: Path, engine: Path, balloon: Balloon, broker
         SteppingClock.step = STEPS[counts["clock step"] % len(STEPS)]
 
     def rebuild() -> None:
+        assert engine is not None
         counts["new build"] += 1
         os.utime(engine)
 
-    schedule: list[Step] = [(20, 20, storm), (25, 30, step), (35, 70, rebuild)]
+    schedule: list[Step] = [(20, 20, storm), (25, 30, step)]
+    if engine is not None:
+        schedule += [(35, 70, rebuild)]
     if balloon.possible:
         schedule += [(15, 30, balloon.fill), (18, 30, balloon.empty)]
     if broker is not None:
@@ -249,47 +256,13 @@ def _torn_lines(folder: Path) -> int:
     return torn
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """The report."""
-    rows = [
-        ("seconds", result["seconds"]),
-        ("frames given by the cameras", result["given"]),
-        ("judged + dropped + failed", f"{result['judged']} + {result['dropped']} + {result['failed']}"),
-        ("not accounted for", result["given"] - result["accounted"]),
-        ("injected", ", ".join(f"{n} {name}" for name, n in result["injected"].items())),
-        ("not injected", "; ".join(result["not_injected"]) or "none"),
-        ("engine opened afresh after an error", result["engine_restarts"]),
-        ("late (200 ms)", result["late"]),
-        ("events left out since a sink was behind", _told(result["sinks"], "left_out")),
-        ("events a sink raised at", _told(result["sinks"], "failed")),
-        ("messages for the broker", ", ".join(f"{name} {n}" for name, n in result["mqtt"].items()) or "none"),
-        ("torn lines in the record", result["torn_lines"]),
-        *(_grown(name, row) for name, row in result["growth"].items()),
-        ("inference p50", f"{result['inference_ms']['p50']:.2f} ms"),
-        ("beside inference p50 (prepare, judge)", f"{result['loop_ms']['p50']:.2f} ms"),
-    ]
-    device = result["device"]
-    name = device.get("cpu", device) if isinstance(device, dict) else device
-    lines = ["# Soak", "", f"On {name}.", "", "| | |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
-
-
-def _told(sinks: dict[str, dict[str, int]], key: str) -> str:
-    return ", ".join(f"{name} {row[key]}" for name, row in sinks.items() if row[key]) or "none"
-
-
-def _grown(name: str, row: dict[str, float]) -> tuple[str, str]:
-    what, _, unit = name.partition("_")
-    unit = " MB" if unit else ""
-    slope = f"{row['slope_an_hour']:.2f} ± {row['standard_error']:.2f}{unit} an hour over the second half"
-    return what, f"first {row['first']:.0f}{unit}, last {row['last']:.0f}{unit}, most {row['most']:.0f}{unit}; {slope}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", type=Path)
     parser.add_argument("--seconds", type=float, default=3600)
-    parser.add_argument("--engine-fails-every", type=int, default=ENGINE_FAILS_EVERY, help="calls; 0: it never fails")
+    parser.add_argument(
+        "--engine-fails-every", type=int, default=ENGINE_FAILS_EVERY, help="calls; 0: neither that nor new builds"
+    )
     parser.add_argument("--record", type=Path, required=True, help="an empty folder for what the sinks write")
     parser.add_argument("--out", type=Path, required=True, help="without a suffix: .json and .md are written")
     options = parser.parse_args()

@@ -56,7 +56,7 @@ def packed_rows(packed: Packed) -> list[tuple[str, object]]:
     return [
         ("served as", f"{packed.folder}, version {packed.version}"),
         ("threshold", f"{threshold.value:.4f}  {threshold.note}"),
-        ("its threshold was", packed.manifest.precision_note),
+        ("note", packed.manifest.precision_note),
         ("next", f"tritonserver --model-repository={packed.folder.parent}"),
         ("", f"aand-edge run SOURCE --engine triton://HOST:8001/{packed.folder.name}"),
     ]

@@ -152,6 +152,7 @@ def _told(uri: TritonUri) -> Iterator[None]:
                 f"Look at its load, or allow more: {uri.model}?timeout_ms=…",
             ) from None
         if status.endswith("UNAVAILABLE"):
+            text = text.rpartition(": ")[2]  # gRPC lists what it tried, and the reason last
             raise AandEdgeError(
                 f"The Triton server {uri.server} is away ({text})", "Start it, or mend the way to it."
             ) from None

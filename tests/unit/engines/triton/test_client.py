@@ -17,6 +17,9 @@ from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
 from aand_edge.export.served import serve_graph
 from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
+from aand_edge.runtime.loop import LoopSettings
+from aand_edge.runtime.reload import Reloader
+from tests.broker import until
 from tests.graphs import tiny_frames, tiny_scores
 from tests.triton_server import TritonServer
 
@@ -86,7 +89,7 @@ def test_a_server_that_is_slow_away_or_back_is_told(server: TritonServer) -> Non
         server.delay = 0.0
         assert runner.infer(frame).score.shape == (1,)
         server.stop()
-        with pytest.raises(AandEdgeError, match=f"The Triton server 127.0.0.1:{server.port} is away") as away:
+        with pytest.raises(AandEdgeError, match=rf"The Triton server 127\.0\.0\.1:{server.port} is away \(\w+") as away:
             runner.infer(frame)
     assert away.value.exit_code == 1
     with pytest.raises(AandEdgeError, match="is away"):
@@ -102,6 +105,18 @@ def test_a_new_version_is_another_engine(plant: Path, server: TritonServer) -> N
         server.reload()
         live.infer(tiny_frames(1))
         assert (live.restarts, live.manifest) == (1, second)
+
+
+def test_the_server_is_asked_again_when_sighup_says_so(plant: Path, server: TritonServer) -> None:
+    told: list[str] = []
+    with LiveEngine(at(server)) as live:
+        reloader = Reloader(plant, plant / "aand-edge.toml", live, [], {}, lambda notice: told.append(notice.text))
+        second = export_again(plant, 0.4)
+        server.reload()
+        reloader.request()
+        until(lambda: reloader(LoopSettings()) is not None and live.manifest == second)
+        assert live.restarts == 0
+    assert told[-1] == f"Changed to the new build of tiny.triton.fp32, threshold {second.threshold.value:.4f}"
 
 
 def test_an_engine_whose_server_stays_away_has_failed(server: TritonServer) -> None:

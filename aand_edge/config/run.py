@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,11 +46,11 @@ class GateSettings(Section):
 
 
 class MqttSettings(Section):
-    """[run.mqtt]; the password comes from the environment, AAND_EDGE_MQTT_PASSWORD."""
+    """[run.mqtt]; the password comes from the environment, AAND_EDGE_MQTT_PASSWORD. {line} in a topic is [run] line."""
 
     host: str
     port: int = Field(1883, ge=1, le=65535)
-    topic: str = "aand-edge/{camera}"
+    topic: str = "aand-edge/{line}/{camera}"
     username: str | None = None
     tls: bool = False
     ca: Path | None = None
@@ -99,6 +100,7 @@ class RunSettings(Section):
     """[run]; threshold, deadline_ms and fail_safe are read again while the loop runs, and so are cameras' roi."""
 
     engine: str | None = None
+    line: str | None = Field(None, min_length=1)
     cameras: tuple[CameraSettings, ...] = ()
     out: Path | None = None
     threshold: float | None = Field(None, allow_inf_nan=False)
@@ -112,3 +114,8 @@ class RunSettings(Section):
     webhook: WebhookSettings | None = None
     metrics: MetricsSettings | None = None
     page: PageSettings | None = None
+
+    @property
+    def line_name(self) -> str:
+        """What this station is called among a plant's: the machine's name, unless the file says another."""
+        return self.line or socket.gethostname()

@@ -83,7 +83,7 @@ TEMPLATE = """\
 [build]
 # precision = "fp32"                # fp16, int8
 # quantise = ["teacher2", "bottleneck"]   # regions of an int8 engine; `aand-edge inspect GRAPH` lists them
-# backend = "auto"                  # tensorrt, tensorrt-rtx, openvino or onnxruntime
+# backend = "auto"                  # tensorrt, tensorrt-rtx, openvino, onnxruntime; triton with --server
 # threads = 0                       # of a CPU engine; 0: the backend's choice
 # opt_level = 3                     # TensorRT: how long it searches for fast kernels, 0 to 5
 # workspace_mb = 1024               # TensorRT: scratch memory of its kernels
@@ -95,7 +95,8 @@ TEMPLATE = """\
 # budget_ms = 50.0                  # P99 above it ends in exit code 6
 
 [run]                               # what `aand-edge run` takes where no source is named
-# engine = "NAME"                   # the only one of the workspace by default
+# engine = "NAME"                   # or triton://HOST:8001/MODEL; the only one of the workspace by default
+# line = "line1"                    # in MQTT topics and Prometheus labels; the machine's name by default
 # out = "verdicts"                  # verdicts.jsonl and pictures of rejected parts
 # threshold = 0.05                  # in place of the engine's own; read again while it runs
 # deadline_ms = 100.0               # from capture to verdict; read again while it runs
@@ -137,7 +138,7 @@ TEMPLATE = """\
 # [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
 # host = "broker"
 # port = 1883
-# topic = "aand-edge/{{camera}}"
+# topic = "aand-edge/{{line}}/{{camera}}"
 # username = "line3"
 # tls = false                       # true: whom this machine trusts
 # ca = "ca.pem"                     # in place of it: the broker's own authority

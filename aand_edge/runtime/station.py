@@ -40,6 +40,7 @@ from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.live_page import LivePageSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
+from aand_edge.runtime.sinks.payload import plain_name
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sources.base import SourceOptions
 from aand_edge.runtime.sources.camera import Camera
@@ -91,7 +92,7 @@ def run_station(
         live = stack.enter_context(LiveEngine(engine))
         watchdog.starting(f"warming {engine.stem} up")
         live.warm_up()
-        sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run)]
+        sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run, live)]
         page = _page(workspace, run.page, engine.stem, ready, given)
         sinks += [page] if page else []
         failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
@@ -188,7 +189,7 @@ def _records(rejects: RejectsSettings, out: Path | None, append: bool) -> list[S
     ]
 
 
-def _others(workspace: Workspace, run: RunSettings) -> list[Sink]:
+def _others(workspace: Workspace, run: RunSettings, live: LiveEngine) -> list[Sink]:
     """The sinks that the workspace file names; each imports its package only then."""
     sinks: list[Sink] = []
     if run.video is not None:
@@ -201,13 +202,14 @@ def _others(workspace: Workspace, run: RunSettings) -> list[Sink]:
         mqtt, password = run.mqtt, os.environ.get(MQTT_PASSWORD)
         tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
         queue = workspace.resolve_optional(mqtt.queue)
-        sinks.append(MqttSink(mqtt.host, mqtt.port, mqtt.topic, mqtt.username, password, tls, queue=queue))
+        topic = mqtt.topic.replace("{line}", plain_name(run.line_name))
+        sinks.append(MqttSink(mqtt.host, mqtt.port, topic, mqtt.username, password, tls, queue=queue))
     if run.webhook is not None:
         from aand_edge.runtime.sinks.webhook import WebhookSink
 
         sinks.append(WebhookSink(run.webhook.url, run.webhook.only_rejects))
     if run.metrics is not None:
-        sinks.append(MetricsSink(run.metrics.host, run.metrics.port))
+        sinks.append(MetricsSink(run.metrics.host, run.metrics.port, line=run.line_name, engine=live))
     return sinks
 
 

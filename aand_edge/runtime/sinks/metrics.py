@@ -25,11 +25,10 @@ from aand_edge.runtime.events import (
     SourceChanged,
     SourceState,
 )
+from aand_edge.runtime.sinks.payload import camera_of
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
-    from aand_edge.runtime.sinks.instruments import Instruments
+    from aand_edge.runtime.sinks.instruments import Instruments, Lined, RunningEngine
 
 PATH = "/metrics"
 POLL_S = 0.05
@@ -44,23 +43,32 @@ class MetricsSink:
     host   127.0.0.1 answers this machine alone, 0.0.0.0 everyone: the figures are not protected
     port   0 takes a free one, to be read from `port`
     root   where the kernel's files lie, for temperature and power; `/`, but for tests
+    line   what the station is called among a plant's: a label of every figure; "" leaves it out
+    engine the engine that judges, where it is to be told
     """
 
     name = "metrics"
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 9090, root: Path = Path("/")) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9090,
+        root: Path = Path("/"),
+        line: str = "",
+        engine: RunningEngine | None = None,
+    ) -> None:
         self.host = host
         self.port = port
-        self._root = root
+        self._root, self._line, self._engine = root, line, engine
         self._rates: dict[str, Rate] = {}
         self._states: dict[str, SourceState] = {}
         self._was_live: set[str] = set()
 
     def __enter__(self) -> MetricsSink:
         """Raises UsageError where the port cannot be had, MissingDependencyError without prometheus-client."""
-        self._told = _instruments(self._root)
+        self._told = _instruments(self._root, self._line, self._engine)
         try:
-            self._server = _Server(self.host, self.port, self._told.registry)
+            self._server = _Server(self.host, self.port, self._told.exposed)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(
@@ -82,6 +90,8 @@ class MetricsSink:
 
     def append(self, event: Event) -> None:
         """Count an event."""
+        if (camera := camera_of(event)) is not None:
+            self._told.meet(camera)
         if isinstance(event, Inspected):
             self._inspected(event)
         elif isinstance(event, Failed):
@@ -105,6 +115,7 @@ class MetricsSink:
     def _inspected(self, event: Inspected) -> None:
         told, camera, verdict = self._told, event.frame.camera, event.verdict
         told.frames.labels(camera, "rejected" if event.rejected else "passed").inc()
+        told.judged.labels(camera).set(event.frame.time.timestamp() + event.timing.total / 1000)
         told.late.labels(camera).inc(int(event.late))
         for stage, milliseconds in asdict(event.timing).items():
             told.stages.labels(camera, stage).observe(milliseconds / 1000)
@@ -117,8 +128,7 @@ class MetricsSink:
         self._rates[camera].tick()
 
     def _source_changed(self, event: SourceChanged) -> None:
-        for state in SourceState:
-            self._told.source.labels(event.camera, state.value).set(int(state == event.state))
+        self._told.source_is(event.camera, event.state)
         reconnects = self._told.reconnects.labels(event.camera)
         if event.state == SourceState.LIVE != self._states.get(event.camera):
             reconnects.inc(int(event.camera in self._was_live))
@@ -158,8 +168,8 @@ class Rate:
 class _Server(TCPServer):
     allow_reuse_address = True  # a port that an earlier run left a moment ago is free
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        self.registry = registry
+    def __init__(self, host: str, port: int, exposed: Lined) -> None:
+        self.exposed = exposed
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
 
@@ -179,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         from prometheus_client import generate_latest
 
-        body = generate_latest(self.server.registry)
+        body = generate_latest(self.server.exposed)
         self.send_response(200)
         self.send_header("Content-Type", CONTENT_TYPE)
         self.send_header("Content-Length", str(len(body)))
@@ -190,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Standard error is the command line's."""
 
 
-def _instruments(root: Path) -> Instruments:
+def _instruments(root: Path, line: str, engine: RunningEngine | None) -> Instruments:
     try:
         from aand_edge.runtime.sinks.instruments import Instruments
     except ModuleNotFoundError:
@@ -198,4 +208,4 @@ def _instruments(root: Path) -> Instruments:
             "The metrics need prometheus-client, which is not installed",
             'Install it with `pip install "aand-edge[metrics]"`.',
         ) from None
-    return Instruments(root)
+    return Instruments(root, line, engine)

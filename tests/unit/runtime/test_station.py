@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from aand_edge.config import CameraSettings, Workspace
+from aand_edge.config import CameraSettings, Settings, Workspace
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
 from aand_edge.runtime.station import check_cameras, run_station
+from tests.broker import Broker, until
 from tests.graphs import tiny_request
+from tests.unit.runtime.sinks.test_sinks import Listener as Subscriber
 from tests.unit.runtime.test_delivery import Listener
 
 
@@ -148,3 +150,22 @@ def test_what_cannot_be_is_told_before_an_engine_is_loaded() -> None:
         check_cameras([camera("test://", trigger="motion")])
     with pytest.raises(UsageError, match="There is no source"):
         check_cameras([camera("ftp://x")])
+
+
+def test_topics_and_figures_carry_the_line(tmp_path: Path, engine: Path, broker: Broker) -> None:
+    text = f"""
+[run]
+line = "hall 3/b"
+[run.mqtt]
+host = "127.0.0.1"
+port = {broker.port}
+"""
+    listener = Subscriber(broker.port)
+    cameras = [camera("test://?rate=0&count=3&parts=2&size=64", name="top")]
+    run_station(workspace(tmp_path, text), engine, cameras, None, Listener(), {})
+    until(lambda: ("aand-edge/hall_3_b/status", b"offline") in listener.got)
+    listener.close()
+    topics = [topic for topic, _ in listener.got]
+    assert topics.count("aand-edge/hall_3_b/top") >= 3
+    assert {topic.split("/")[1] for topic in topics} == {"hall_3_b"}
+    assert Workspace(tmp_path, Settings()).settings.run.line_name == socket.gethostname()

@@ -6,6 +6,7 @@ No pickle: tensors lie in safetensors, everything else in JSON. A file is moved 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,18 @@ SNAPSHOT = "snapshot.safetensors"
 
 def save_model(folder: Path, model: Aand) -> str:
     """Write `model.safetensors`; returns its SHA-256, which belongs on the card."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+    _save(folder / WEIGHTS, model.state_dict())
     return sha256_file(folder / WEIGHTS)
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Whole or not at all. Raises OSError where the disk is full, which safetensors tells in a class of its own."""
+    plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(plain, temporary, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def load_model(folder: Path) -> tuple[Aand, ModelCard]:
@@ -69,12 +78,7 @@ def save_snapshot(
         tensors |= {f"adam.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
     facts = {"run": run, "stage": progress.stage, "epoch": progress.epoch, "history": progress.history}
     facts["seconds"] = progress.seconds
-    with atomic_path(folder / SNAPSHOT) as temporary:
-        save_file(
-            {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
-            temporary,
-            metadata={"aand": json.dumps(facts)},
-        )
+    _save(folder / SNAPSHOT, tensors, {"aand": json.dumps(facts)})
 
 
 class Snapshot:

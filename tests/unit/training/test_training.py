@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import resource
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from aand_edge.artifacts import ModelCard
+from aand_edge.artifacts import ModelCard, sha256_file
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.errors import ArtefactMismatchError, DataError, TrainingError, UsageError
+from aand_edge.model.aand import Aand
 from aand_edge.training import loop
-from aand_edge.training.checkpoint import load_model
+from aand_edge.training.checkpoint import load_model, save_model
 from aand_edge.training.pictures import split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
 from aand_edge.training.stages import DistillStep
@@ -227,6 +229,20 @@ def written(folder: Path, contents: list[str]) -> list[Sample]:
     for number, content in enumerate(contents):
         (folder / f"{number}.png").write_text(content)
     return [Sample(folder / f"{number}.png", "good") for number in range(len(contents))]
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(tmp_path: Path) -> None:
+    model = Aand("resnet18", 64)
+    before = save_model(tmp_path, model)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # no file may grow larger, as on a full disk
+    try:
+        with pytest.raises(OSError, match=r"model\.safetensors cannot be written: .*File too large"):
+            save_model(tmp_path, model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sha256_file(tmp_path / "model.safetensors") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_copies_of_a_picture_are_never_on_both_sides(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ class BackendState:
             return f"no: {self.builds}"
         if self.runs is not None:
             return f"{self.version} builds engines, runs none: {self.runs}"
+        if self.name == "triton":
+            return f"asks servers by {self.version}"
         return f"{self.version} builds and runs engines"
 
 

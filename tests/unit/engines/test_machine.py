@@ -57,5 +57,6 @@ def test_every_backend_has_a_line() -> None:
     assert [each.name for each in states] == list(FACTORIES)
     assert all(each.words() for each in states)
     assert "builds and runs" in next(each for each in states if each.name == "openvino").words()
+    assert BackendState("triton", "KServe v2", None, None).words() == "asks servers by KServe v2"
     assert BackendState("x", "1.0", None, "no GPU").words() == "1.0 builds engines, runs none: no GPU"
     assert BackendState("x", "", "not installed", "not installed").words() == "no: not installed"

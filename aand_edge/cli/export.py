@@ -63,6 +63,8 @@ def command(
         refuse_with("--engine", locked=locked or None, batch=None if batch == 1 else batch, max_batch=max_batch)
         serve_engine(workspace, model, engine, triton, instances, as_json)
         return
+    if triton is not None:  # the server joins what it is asked
+        refuse_with("--triton", batch=None if batch == 1 else batch)
     asked = checked_precision(precision or workspace.settings.build.precision)
     refuse_without(
         "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None

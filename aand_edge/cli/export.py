@@ -63,14 +63,16 @@ def command(
         refuse_with("--engine", locked=locked or None, batch=None if batch == 1 else batch, max_batch=max_batch)
         serve_engine(workspace, model, engine, triton, instances, as_json)
         return
-    if triton is not None:  # the server joins what it is asked
-        refuse_with("--triton", batch=None if batch == 1 else batch)
+    from aand_edge.export.export import ExportOptions
+    from aand_edge.export.served import check_servable
+
     asked = checked_precision(precision or workspace.settings.build.precision)
+    if triton is not None:
+        refuse_with("--triton", batch=None if batch == 1 else batch)  # the server joins what it is asked
+        check_servable(asked)
     refuse_without(
         "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None
     )
-    from aand_edge.export.export import ExportOptions
-
     options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), batch)
     folder = find_model(workspace, model)
     if asked == "int8":

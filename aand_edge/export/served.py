@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aand_edge.artifacts import EngineFacts, sha256_file
+from aand_edge.artifacts import EngineFacts, Precision, sha256_file
 from aand_edge.engines.build import accept_runner
 from aand_edge.engines.onnxruntime import OnnxRuntime
 from aand_edge.engines.triton.config import Serving
@@ -15,6 +15,15 @@ from aand_edge.engines.triton.repository import Packed, pack
 from aand_edge.errors import UsageError
 from aand_edge.export.dynamic import check_batches, write_dynamic
 from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
+
+
+def check_servable(precision: Precision) -> None:
+    """Raises UsageError for a precision whose graphs a server would misread."""
+    if precision == "int8":
+        raise UsageError(
+            "ONNX Runtime before 1.32, which servers have, rounds int8 graphs of half precision wrongly",
+            "Serve fp16, or a TensorRT engine with --engine.",
+        )
 
 
 def serve_graph(
@@ -33,11 +42,7 @@ def serve_graph(
     Raises UsageError for an int8 graph, AandEdgeError where the graph does not answer as the model does.
     """
     facts = GraphFacts.from_graph(graph)
-    if facts.precision == "int8":
-        raise UsageError(
-            "ONNX Runtime before 1.32, which servers have, rounds int8 graphs of half precision wrongly",
-            "Serve fp16, or a TensorRT engine with --engine.",
-        )
+    check_servable(facts.precision)
     pictures = read_holdout(holdout, facts)
     backend = OnnxRuntime()
     options = {"threads": 0}

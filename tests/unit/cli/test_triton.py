@@ -114,6 +114,7 @@ def test_options_of_a_server_are_refused_elsewhere(command: Command, tmp_path: P
     done = command("build", "tiny", "--backend", "triton", "--precision", "int8", "--max-drop", "1")
     assert "--max-drop builds engines, a server has its own" in done.err
     assert "--max-batch needs --triton" in command("export", "--max-batch", "4").err
+    assert "rounds int8 graphs" in command("export", "--triton", "repository", "--precision", "int8").err
     assert "--batch has no effect with --triton" in command("export", "--triton", "repository", "--batch", "4").err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import time
@@ -11,7 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COLUMNS = ("memory_mb", "anonymous_mb", "descriptors", "threads")
+# What lies in memory, what of it is no file's, and the blocks in use that malloc gave: between the second and the third
+# lie its free pages, and what came past it.
+COLUMNS = ("memory_mb", "anonymous_mb", "allocated_mb", "descriptors", "threads")
+MALLINFO = (  # in this order
+    *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+    *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+)
 EVERY_S = 0.5
 BLOCKS = 30  # means of so many equal times are what the slope is fitted to
 Series = NDArray[np.float64]
@@ -40,6 +47,8 @@ class Growth:
         found = {}
         for index, name in enumerate(COLUMNS, start=1):
             column = samples[:, index]
+            if np.isnan(column).any():
+                continue  # this system does not tell
             slope, error = slope_an_hour(half[:, 0], half[:, index])
             found[name] = {
                 "first": float(column[0]),
@@ -51,10 +60,27 @@ class Growth:
         return found
 
 
-def _held() -> tuple[float, float, int, int]:
+class _MallInfo(ctypes.Structure):
+    """mallinfo2 of glibc's malloc.h."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in MALLINFO)
+
+
+def _allocated() -> float:
+    """Bytes in blocks that are in use, over all arenas; nan where the C library does not tell."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
+        return float("nan")
+    library.mallinfo2.restype = _MallInfo
+    told = library.mallinfo2()
+    return float(told.uordblks + told.hblkhd)
+
+
+def _held() -> tuple[float, float, float, int, int]:
     status = Path("/proc/self/status").read_text()
     resident, anonymous = (int(re.search(rf"^{key}:\s+(\d+)", status, re.M)[1]) for key in ("VmRSS", "RssAnon"))  # type: ignore[index]
-    return resident / 1000, anonymous / 1000, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    known = resident * 1024 / 1e6, anonymous * 1024 / 1e6, _allocated() / 1e6
+    return *known, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
 
 def slope_an_hour(seconds: Series, values: Series) -> tuple[float, float]:

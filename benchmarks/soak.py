@@ -7,7 +7,8 @@ Three cameras of rendered parts at full speed: one drops what it cannot judge, o
 of its own. Injected: torn JPEG, pictures of another size, stalls, lost connections, a driver that blocks or crashes,
 a wall clock that steps, an engine that fails and one that is built anew, a sink that is slow and one that fails, a
 broker (mosquitto, where it is installed) that is killed and brought back, and storms of SIGHUP with settings that
-change and at times are broken. Where the record lies on a disk of its own of less than 1 GB, that is filled up at
+change and at times are broken. A browser looks at the page and Prometheus at the figures, and both leave without a
+word. Where the record lies on a disk of its own of less than 1 GB, that is filled up at
 times: `mount -t tmpfs -o size=64m tmpfs EMPTY-FOLDER`.
 
 At the end every frame that a camera gave must be judged, dropped or failed, every message for the broker sent, waiting
@@ -35,7 +36,7 @@ from unittest import mock
 
 from aand_edge.artifacts import EngineManifest, write_json, write_text
 from aand_edge.bench.device import describe_device
-from aand_edge.config import FILE
+from aand_edge.config import FILE, PageSettings
 from aand_edge.runtime import events, live_engine
 from aand_edge.runtime.belt import SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
@@ -44,18 +45,20 @@ from aand_edge.runtime.drift import DriftMonitor
 from aand_edge.runtime.events import Event
 from aand_edge.runtime.gates.simulated import SimulatedGate
 from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.live_page.access import Access
 from aand_edge.runtime.loop import Loop, LoopSettings
 from aand_edge.runtime.mailbox import Mailbox, Policy
 from aand_edge.runtime.reload import Reloader
 from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
+from aand_edge.runtime.sinks.live_page import LivePageSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sinks.video import VideoSink
 from aand_edge.runtime.sources import base
 from aand_edge.runtime.sources import camera as cameras
 from aand_edge.runtime.sources.camera import Camera
-from aand_edge.runtime.station import signals
+from aand_edge.runtime.station import SINKS_WITH_PICTURES, signals
 from benchmarks.faults import (
     Balloon,
     Broker,
@@ -70,11 +73,12 @@ from benchmarks.faults import (
 )
 from benchmarks.growth import Growth
 from benchmarks.soak_report import markdown
+from benchmarks.visitors import Visitors
 
 ENGINE_FAILS_EVERY = 400  # calls
 SETTINGS = ("[run]\n", "[run]\nthreshold = 0.5\n", "[run]\nfail_safe = 'pass'\n", "[run\n")
 STEPS = (timedelta(hours=-1), timedelta(days=1), timedelta(0))
-WITH_PICTURES = ("slow", "rejects", "video")
+WITH_PICTURES = ("slow", *SINKS_WITH_PICTURES)
 RATE = 100  # frames a second of the camera that drops
 
 
@@ -95,8 +99,11 @@ def soak(engine: Path, seconds: float, out: Path, fails_every: int = ENGINE_FAIL
         mailbox = Mailbox(policies)
         ready = [Camera(name, f"test://{name}", mailbox.put, source=each) for name, each in sources.items()]
         broker = stack.enter_context(_broker(work, counts))
-        sinks = _sinks(out, counts, broker)
+        metrics = MetricsSink(port=0)
+        page = LivePageSink(PageSettings(port=0), Access(None, frozenset()), engine.stem, dict.fromkeys(sources, True))
+        sinks = [metrics, page, *_sinks(out, counts, broker)]
         outlets = [stack.enter_context(Outlet(sink, sink.name in WITH_PICTURES, False, tell)) for sink in sinks]
+        stack.enter_context(Visitors(page.port, metrics.port, counts))
         gate = stack.enter_context(Conveyor(SimulatedGate(), SteadyBelt(250), Travel(50), tell))
         reloader = Reloader(work, work / FILE, live, ready, {"deadline_ms": 200}, tell)
         monitor = DriftMonitor(lambda: live.manifest, 100, 1e-4)
@@ -177,7 +184,6 @@ def _sinks(out: Path, counts: Counts, broker: Broker | None) -> list[Sink]:
         JsonlSink(out, max_mb=1, keep_mb=4),
         RejectsSink(out / "rejects", quota_mb=4),
         VideoSink(out / "video.mp4", minutes=0.5, keep_mb=8, spare_bytes=2_000_000),
-        MetricsSink(port=0),
         *(Troubled(name, counts) for name in ("slow", "failing")),
     ]
     if broker is not None:

@@ -20,6 +20,7 @@ def test_every_frame_is_accounted_for_whatever_breaks(tmp_path: Path) -> None:
     result = soak.soak(engine, 12, tmp_path / "record", 20)  # a busy machine judges few frames in so short a time
     assert result["given"] == result["accounted"] > 300
     assert result["judged"] > 40
+    assert {"metrics read", "page watched"} <= set(result["injected"])
     assert {"torn JPEG", "other size", "engine error", "SIGHUP", "clock step"} <= set(result["injected"])
     assert result["engine_restarts"] == result["injected"]["engine error"]
     assert result["sinks"]["jsonl"] == {"left_out": 0, "failed": 0}

@@ -84,9 +84,10 @@ class GraphFacts:
             ) from None
 
 
-def graph_stem(name: str, frame: tuple[int, int] | None) -> str:
-    """What the files of one export begin with: the model's name, and the frame (width, height) that it takes."""
-    return name if frame is None else f"{name}-{frame[0]}x{frame[1]}"
+def graph_stem(name: str, frame: tuple[int, int] | None, batch: int = 1) -> str:
+    """What the files of one export begin with: the model's name, the frame (width, height), and several at a time."""
+    of_frame = "" if frame is None else f"-{frame[0]}x{frame[1]}"
+    return name + of_frame + (f"-b{batch}" if batch > 1 else "")
 
 
 def stem_of(graph: Path) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aand_edge.cli.graphs import Int8
+    from aand_edge.cli.graphs import Int8, Taken
     from aand_edge.config import Workspace
     from aand_edge.engines.base import Backend, BuildOptions
     from aand_edge.engines.budget import Budget, BudgetReport, Measured
@@ -21,8 +21,7 @@ class BudgetRequest:
     """What is to be searched; `data` is a labelled data set, None: held-out pictures with synthetic anomalies."""
 
     model: str | None
-    frame: str | None
-    roi: str | None
+    taken: Taken
     int8: Int8
     budget: Budget
     false_rejects: float
@@ -47,7 +46,7 @@ def search_regions(
     parts = None
     if request.data is not None:  # first: another category is told before anything is measured
         parts = trained_category(workspace, folder, request.data, request.layout, request.category)
-    fp32, fp16 = full_and_half(folder, request.frame, request.roi)
+    fp32, fp16 = full_and_half(folder, request.taken)
     _, table = calibration_table(workspace, fp32, request.int8.calibration, request.int8.locked)
     facts = GraphFacts.from_graph(fp32.graph)
     judged = labelled_set(parts, facts) if parts else synthetic_set(read_holdout(fp32.holdout, facts), facts)

@@ -9,6 +9,7 @@ import typer
 
 from aand_edge.cli.options import (
     Backend,
+    Batch,
     CategoryName,
     FalseRejects,
     Frame,
@@ -38,6 +39,7 @@ def command(
     backend: Backend = None,
     frame: Frame = None,
     roi: Roi = None,
+    batch: Batch = None,
     threads: Annotated[int | None, typer.Option(min=0, help="Of a CPU engine; 0: the backend's choice.")] = None,
     target: Annotated[
         str | None, typer.Option(help="TensorRT-RTX: GPUs to build for without having one, say sm86,sm89,sm120.")
@@ -75,7 +77,7 @@ def command(
     from dataclasses import replace
 
     from aand_edge.cli.budget import BudgetRequest, search_regions
-    from aand_edge.cli.graphs import Int8, find_graph
+    from aand_edge.cli.graphs import Int8, Taken, find_graph
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import ticking
     from aand_edge.config import Workspace
@@ -86,10 +88,10 @@ def command(
 
     named_graph = model is not None and model.endswith(".onnx")
     refuse_without("--max-drop", max_drop is not None, data=data, layout=layout, category=category, max_flips=max_flips)
-    if named_graph and (frame or roi or quantise):
+    if named_graph and (frame or roi or batch or quantise):
         raise UsageError(
-            f"{model} has a frame, a region and a quantisation of its own",
-            "Leave --frame, --roi and --quantise out, or name the model.",
+            f"{model} has a frame, a region, a batch and a quantisation of its own",
+            "Leave --frame, --roi, --batch and --quantise out, or name the model.",
         )
     workspace = Workspace.open()
     settings = workspace.settings
@@ -100,6 +102,7 @@ def command(
     tensorrt = {"opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
     options = _options(workspace, chosen, asked, target, {"threads": threads, "server": server, **tensorrt})
     regions = parse_regions(quantise, settings.build.quantise)
+    taken = Taken(frame, roi, batch or settings.build.batch)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
     if max_drop is not None:
@@ -112,10 +115,10 @@ def command(
         if chosen.name == "triton":
             raise UsageError("--max-drop builds engines, a server has its own", "Quantise before you export.")
         budget = Budget(max_drop, 1.0 if max_flips is None else max_flips)
-        search = BudgetRequest(model, frame, roi, int8, budget, rate, data, layout, category)
+        search = BudgetRequest(model, taken, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
         int8 = replace(int8, regions=_chosen(report, as_json).regions)
-    files = find_graph(workspace, model, asked, frame, roi, int8)
+    files = find_graph(workspace, model, asked, taken, int8)
     request = BuildRequest(
         graph=files.graph,
         holdout=files.holdout,

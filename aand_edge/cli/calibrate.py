@@ -32,7 +32,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Read the ranges of the trunk's tensors, which int8 engines need, from held-out pictures."""
-    from aand_edge.cli.graphs import calibration_table, find_graph
+    from aand_edge.cli.graphs import Taken, calibration_table, find_graph
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import Workspace
@@ -41,7 +41,8 @@ def command(
     chosen = {"method": method, "percentile": percentile, "images": calib_images, "anomalies": anomalies}
     settings = overridden(workspace.settings.calibrate, chosen)
     refuse_without("--method percentile", settings.method == "percentile", percentile=percentile)
-    path, table = calibration_table(workspace, find_graph(workspace, model, "fp32", frame, roi), settings, locked)
+    files = find_graph(workspace, model, "fp32", Taken(frame, roi))
+    path, table = calibration_table(workspace, files, settings, locked)
     answer({"table": str(path), **table.model_dump(mode="json")}, as_json, _summary(path, table))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from aand_edge.cli.options import Frame, Json, Locked, Model, Precision, Quantise, Roi
+from aand_edge.cli.options import Batch, Frame, Json, Locked, Model, Precision, Quantise, Roi
 from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command(
     colour: Annotated[
         str, typer.Option(help="Order of the frame's channels: BGR (as OpenCV gives it) or RGB.")
     ] = "BGR",
-    batch: Annotated[int, typer.Option(help="Frames a call.")] = 1,
+    batch: Batch = None,
     quantise: Quantise = None,
     weight_bits: Annotated[
         int | None,
@@ -60,7 +60,7 @@ def command(
     refuse_without("--triton", triton is not None, max_batch=max_batch, instances=instances, engine=engine)
     if triton is not None and engine is not None:
         refuse_with("--engine", precision=precision, frame=frame, roi=roi, quantise=quantise, weight_bits=weight_bits)
-        refuse_with("--engine", locked=locked or None, batch=None if batch == 1 else batch, max_batch=max_batch)
+        refuse_with("--engine", locked=locked or None, batch=batch, max_batch=max_batch)
         serve_engine(workspace, model, engine, triton, instances, as_json)
         return
     from aand_edge.export.export import ExportOptions
@@ -68,12 +68,13 @@ def command(
 
     asked = checked_precision(precision or workspace.settings.build.precision)
     if triton is not None:
-        refuse_with("--triton", batch=None if batch == 1 else batch)  # the server joins what it is asked
+        refuse_with("--triton", batch=batch)  # the server joins what it is asked
         check_servable(asked)
     refuse_without(
         "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None
     )
-    options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), batch)
+    frames = batch or (workspace.settings.build.batch if triton is None else 1)
+    options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), frames)
     folder = find_model(workspace, model)
     if asked == "int8":
         regions = parse_regions(quantise, workspace.settings.build.quantise)

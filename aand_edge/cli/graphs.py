@@ -29,6 +29,15 @@ class Int8:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What a graph is to take at a call, as the options --frame, --roi and --batch say it."""
+
+    frame: str | None = None
+    roi: str | None = None
+    batch: int = 1
+
+
+@dataclass(frozen=True)
 class GraphFiles:
     """A fused graph and the held-out set beside it."""
 
@@ -40,8 +49,7 @@ def find_graph(
     workspace: Workspace,
     model: str | None,
     precision: Precision,
-    frame: str | None,
-    roi: str | None,
+    taken: Taken,
     int8: Int8 | None = None,
 ) -> GraphFiles:
     """The graph of that precision: a named ONNX file, or the model's, exported and quantised if need be.
@@ -51,9 +59,9 @@ def find_graph(
     if model is not None and model.endswith(".onnx"):
         files = _named(Path(model))
     elif precision == "int8":
-        files = _quantised(workspace, find_model(workspace, model), frame, roi, int8 or Int8())
+        files = _quantised(workspace, find_model(workspace, model), taken, int8 or Int8())
     else:
-        files = _exported(find_model(workspace, model), precision, frame, roi)
+        files = _exported(find_model(workspace, model), precision, taken)
     _check(files.graph)
     return files
 
@@ -89,39 +97,37 @@ def _check(graph: Path) -> None:
     validate(graph).raise_for_problems(graph)
 
 
-def _exported(
-    folder: Path, precision: Precision, frame: str | None, roi: str | None, like: GraphFacts | None = None
-) -> GraphFiles:
+def _exported(folder: Path, precision: Precision, taken: Taken, like: GraphFacts | None = None) -> GraphFiles:
     """The model's graph and held-out set, written again where they are not of one export or not of these weights.
 
-    like   a graph of the same model that it must agree with in channel order and batch
+    like   a graph of the same model that it must agree with in channel order
     """
-    files = _files(folder, precision, frame)
+    files = _files(folder, precision, taken)
     there = _facts_of(files.graph)
-    if there is None or not _serves(files, there, folder, parse_roi(roi), like):
-        _export(folder, precision, frame, roi, like or there)
+    if there is None or not _serves(files, there, folder, taken, like):
+        _export(folder, precision, taken, like or there)
     return files
 
 
-def _files(folder: Path, suffix: str, frame: str | None) -> GraphFiles:
+def _files(folder: Path, suffix: str, taken: Taken) -> GraphFiles:
     """What `export` calls the graph of a model and its held-out set: the model's name counts, not the folder's."""
-    stem = graph_stem(ModelCard.read(folder / CARD).name, parse_frame(frame))
+    stem = graph_stem(ModelCard.read(folder / CARD).name, parse_frame(taken.frame), taken.batch)
     return GraphFiles(folder / f"{stem}.{suffix}.onnx", holdout_path(folder, stem))
 
 
-def _quantised(workspace: Workspace, folder: Path, frame: str | None, roi: str | None, int8: Int8) -> GraphFiles:
+def _quantised(workspace: Workspace, folder: Path, taken: Taken, int8: Int8) -> GraphFiles:
     try:
         import aand_edge.export.int8  # noqa: F401  (onnx is what a device lacks)
     except ModuleNotFoundError as error:
-        return _copied_here(folder, frame, roi, int8, str(error.name))
-    fp32, fp16 = full_and_half(folder, frame, roi)
+        return _copied_here(folder, taken, int8, str(error.name))
+    fp32, fp16 = full_and_half(folder, taken)
     return GraphFiles(quantised_graph(workspace, fp32, fp16.graph, int8), fp32.holdout)
 
 
-def full_and_half(folder: Path, frame: str | None, roi: str | None) -> tuple[GraphFiles, GraphFiles]:
+def full_and_half(folder: Path, taken: Taken) -> tuple[GraphFiles, GraphFiles]:
     """The fp32 graph, which is calibrated, and the fp16 graph, which is quantised: two precisions of one export."""
-    half = _exported(folder, "fp16", frame, roi)
-    full = _exported(folder, "fp32", frame, roi, GraphFacts.from_graph(half.graph))
+    half = _exported(folder, "fp16", taken)
+    full = _exported(folder, "fp32", taken, GraphFacts.from_graph(half.graph))
     return full, half
 
 
@@ -139,28 +145,28 @@ def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: In
     return target
 
 
-def _copied_here(folder: Path, frame: str | None, roi: str | None, int8: Int8, missing: str) -> GraphFiles:
+def _copied_here(folder: Path, taken: Taken, int8: Int8, missing: str) -> GraphFiles:
     """The int8 graph that was written elsewhere: this machine has no `missing` to write one with."""
-    files = _files(folder, "int8" if int8.weight_bits == 8 else f"int8w{int8.weight_bits}", frame)
+    files = _files(folder, "int8" if int8.weight_bits == 8 else f"int8w{int8.weight_bits}", taken)
     there = _facts_of(files.graph)
     wanted = there is not None and int8.regions in (None, there.quantised)
-    if there is not None and wanted and _serves(files, there, folder, parse_roi(roi)):
+    if there is not None and wanted and _serves(files, there, folder, taken):
         return files
-    raise _needs(folder, "int8", missing, f" --weight-bits {int8.weight_bits}")
+    raise _needs(folder, "int8", missing, taken, f" --weight-bits {int8.weight_bits}")
 
 
 def _serves(
     files: GraphFiles,
     there: GraphFacts,
     folder: Path,
-    roi: tuple[int, int, int, int] | None,
+    taken: Taken,
     like: GraphFacts | None = None,
 ) -> bool:
-    """Whether graph and held-out set are of one export, of that region, and of the weights that lie beside them."""
+    """Whether graph and held-out set are of one export, take that, and are of the weights that lie beside them."""
     weights = ModelCard.read(folder / CARD).weights.get("sha256")
-    if (there.roi, there.weights) != (roi, weights):
+    if (there.roi, there.batch, there.weights) != (parse_roi(taken.roi), taken.batch, weights):
         return False
-    if like is not None and (there.colour, there.batch) != (like.colour, like.batch):
+    if like is not None and there.colour != like.colour:
         return False
     try:
         read_holdout(files.holdout, there)
@@ -177,19 +183,21 @@ def _facts_of(graph: Path) -> GraphFacts | None:
         return None
 
 
-def _export(folder: Path, precision: Precision, frame: str | None, roi: str | None, like: GraphFacts | None) -> None:
+def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts | None) -> None:
     try:
         from aand_edge.export.export import ExportOptions, export_model
     except ModuleNotFoundError as error:
-        raise _needs(folder, precision, str(error.name)) from None
-    options = ExportOptions(precision, parse_frame(frame), parse_roi(roi))
+        raise _needs(folder, precision, str(error.name), taken) from None
+    options = ExportOptions(precision, parse_frame(taken.frame), parse_roi(taken.roi), batch=taken.batch)
     if like is not None:
-        options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR", batch=like.batch)
+        options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR")
     with ticking(f"export {precision}") as tick:
         export_model(folder, options, tick)
 
 
-def _needs(folder: Path, precision: str, missing: str, more: str = "") -> MissingDependencyError:
+def _needs(folder: Path, precision: str, missing: str, taken: Taken, more: str = "") -> MissingDependencyError:
+    given = {"frame": taken.frame, "roi": taken.roi, "batch": taken.batch if taken.batch > 1 else None}
+    more += "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
     return MissingDependencyError(
         f"{folder} holds no {precision} graph for this, and writing one needs {missing}",
         f"Run `aand-edge export --precision {precision}{more}` where the model was trained and copy the folder here.",

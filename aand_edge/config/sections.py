@@ -78,6 +78,7 @@ class BuildSettings(Section):
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     quantise: tuple[str, ...] | None = Field(None, min_length=1)
     backend: str = "auto"
+    batch: int = Field(1, ge=1)
     threads: int = Field(0, ge=0)
     opt_level: int | None = Field(None, ge=0, le=5)
     workspace_mb: int | None = Field(None, ge=1)

@@ -84,6 +84,7 @@ TEMPLATE = """\
 # precision = "fp32"                # fp16, int8
 # quantise = ["teacher2", "bottleneck"]   # regions of an int8 engine; `aand-edge inspect GRAPH` lists them
 # backend = "auto"                  # tensorrt, tensorrt-rtx, openvino, onnxruntime; triton with --server
+# batch = 1                         # frames a call, from cameras that share the engine
 # threads = 0                       # of a CPU engine; 0: the backend's choice
 # opt_level = 3                     # TensorRT: how long it searches for fast kernels, 0 to 5
 # workspace_mb = 1024               # TensorRT: scratch memory of its kernels

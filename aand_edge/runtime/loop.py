@@ -33,7 +33,7 @@ LOG = logging.getLogger("aand_edge.runtime")
 
 IDLE_S = 0.1  # how long the loop waits for a frame before it looks around
 DRAIN_S = 0.7  # how long frames that wait are still judged after a stop
-
+GATHER = 0.1  # of an inference: how long a frame waits for other cameras' where an engine takes several
 FailSafe = Literal["reject", "pass"]
 
 
@@ -98,6 +98,7 @@ class Loop:
         self._settings, self._rejector = settings, rejector
         self._look_around, self._observe = look_around, observe
         self._counting = threading.Lock()
+        self._gather = 0.0
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -158,7 +159,7 @@ class Loop:
 
     def _turn(self, timeout: float) -> bool:
         """Take what came and judge it; False where nothing came."""
-        items = self._mailbox.take(self._engine.manifest.batch, timeout)
+        items = self._mailbox.take(self._engine.manifest.batch, timeout, self._gather if timeout else 0.0)
         taken = time.monotonic()
         frames: list[Frame] = []
         for item in items:
@@ -187,6 +188,7 @@ class Loop:
         prepared = time.monotonic()
         outputs = self._engine.infer(batch)
         inferred = time.monotonic()
+        self._gather = GATHER * (inferred - prepared)
         for index, frame in enumerate(whole):
             self._verdict(frame, outputs, index, batch, (taken, prepared, inferred))
 

@@ -107,13 +107,16 @@ class Mailbox:
             lane.put(item)
             self._changed.notify_all()
 
-    def take(self, frames: int, timeout: float) -> list[Item]:
+    def take(self, frames: int, timeout: float, gather: float = 0.0) -> list[Item]:
         """Up to so many frames and what was told before each, cameras in turns; [] where nothing came in time.
 
         timeout   seconds
+        gather    seconds that the first frame waits for those of other cameras, where several are taken
         """
         with self._changed:
-            self._changed.wait_for(lambda: any(self._waiting()), timeout)
+            came = self._changed.wait_for(lambda: any(self._waiting()), timeout)
+            if came and frames > 1 and gather > 0:
+                self._changed.wait_for(lambda: self._gathered(frames), gather)
             taken: list[Item] = []
             count = idle = 0
             while count < frames and idle < len(self._turn):
@@ -144,6 +147,15 @@ class Mailbox:
             for lane in self._lanes.values():
                 lane.closed = True
             self._changed.notify_all()
+
+    def _gathered(self, frames: int) -> bool:
+        """Enough for a batch, or one of every camera that still gives any."""
+        lanes = self._lanes.values()
+        return (
+            self._closed
+            or sum(lane.frames for lane in lanes) >= frames
+            or all(lane.frames or lane.ended for lane in lanes)
+        )
 
     def _waiting(self) -> Iterator[bool]:
         return (bool(lane._items) for lane in self._lanes.values())

@@ -189,6 +189,18 @@ def test_a_region_of_a_larger_frame_is_built_and_benched(engines: Path) -> None:
     (engines / "engines" / f"{built['name']}.json").unlink()
 
 
+def test_two_cameras_share_an_engine_that_takes_two_frames(engines: Path) -> None:
+    built = answer(engines, "build", "--precision", "fp32", "--batch", "2")
+    assert (built["batch"], built["name"]) == (2, "sample-efficientnet_lite0-b2.openvino.fp32")
+    again = answer(engines, "build", "--precision", "fp32")
+    assert (again["batch"], again["name"]) == (1, "sample-efficientnet_lite0.openvino.fp32")
+    assert built["acceptance"]["scores"] == pytest.approx(again["acceptance"]["scores"], abs=1e-4)
+    sources = [f"{name}=test://?rate=0&parts=2&count={count}" for name, count in (("a", 5), ("b", 8))]
+    done = answer(engines, "run", *sources, "--engine", built["name"])
+    assert (done["judged"], done["failed"], done["dropped"]) == (13, 0, 0)
+    (engines / "engines" / f"{built['name']}.json").unlink()
+
+
 def test_a_changed_byte_in_an_engine_ends_in_4(engines: Path) -> None:
     manifest = answer(engines, "build", "--backend", "onnxruntime")
     engine = engines / "engines" / manifest["engine"]

@@ -71,6 +71,7 @@ def test_a_batch_is_static(model: Path, export: Export) -> None:
     session = ort.InferenceSession(str(exported.graph))
     assert session.get_inputs()[0].shape == [3, 64, 64, 3]
     assert (exported.facts.batch, exported.facts.colour) == (3, "RGB")
+    assert exported.graph.name == "part-64x64-b3.fp32.onnx", "beside the one that takes one frame"
 
 
 def test_a_graph_that_differs_is_not_kept(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

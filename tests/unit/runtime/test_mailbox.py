@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -78,6 +79,34 @@ def test_a_batch_is_filled_from_all_cameras_first() -> None:
         ("b", 0),
         ("a", 1),
     ]
+
+
+def test_a_frame_waits_for_those_of_other_cameras_but_not_for_long() -> None:
+    mailbox = Mailbox(dict.fromkeys("ab", Policy.NEWEST))
+    mailbox.put(frame(0, camera="a"))
+    later = threading.Timer(0.05, lambda: mailbox.put(frame(0, camera="b")))
+    later.start()
+    assert [item.camera for item in mailbox.take(2, 1, gather=20)] == ["a", "b"]
+    later.join()
+    mailbox.put(frame(1, camera="a"))
+    assert [item.camera for item in mailbox.take(2, 1, gather=0.01)] == ["a"]
+
+
+@pytest.mark.parametrize(("frames", "cameras"), [(1, "ab"), (2, "a"), (2, "abc")])
+def test_a_frame_waits_for_nobody_where_nobody_can_come_or_be_taken(frames: int, cameras: str) -> None:
+    mailbox = Mailbox(dict.fromkeys(cameras, Policy.LOSSLESS))
+    for number, camera in enumerate(cameras[:2]):
+        mailbox.put(frame(number, camera=camera))
+    start = time.monotonic()
+    assert len(mailbox.take(frames, 1, gather=20)) == min(frames, len(cameras))
+    if len(cameras) > 1:
+        for camera in cameras[1:]:
+            mailbox.put(ended(camera))
+        while mailbox.take(2, 0):
+            pass
+        mailbox.put(frame(9))
+        assert len(mailbox.take(2, 1, gather=20)) == 1, "the others have ended"
+    assert time.monotonic() - start < 10
 
 
 def test_what_nobody_took_is_told_when_the_loop_ends() -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from aand_edge.config import CameraSettings, Settings, Workspace
+from aand_edge.engines.base import Frames, Outputs
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
+from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.station import check_cameras, run_station
 from tests.broker import Broker, until
 from tests.graphs import tiny_request
@@ -110,6 +112,34 @@ def test_a_trigger_that_cannot_be_heard_ends_the_run_at_its_start(tmp_path: Path
         cameras = [camera(sources[0]), camera(sources[1], trigger=f"tcp://127.0.0.1:{port}")]
         with pytest.raises(UsageError, match="No trigger can be heard"):
             run_station(workspace(tmp_path), engine, cameras, None, Listener(), {})
+
+
+def test_frames_that_come_together_are_one_call_of_an_engine_that_takes_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, together = (build_engine(tiny_request(tmp_path / str(batch), batch=batch))[0] for batch in (1, 3))
+    calls, infer = list[int](), LiveEngine.infer
+
+    def counted(self: LiveEngine, frames: Frames) -> Outputs:
+        calls.append(len(frames))
+        return infer(self, frames)
+
+    monkeypatch.setattr(LiveEngine, "infer", counted)
+    scores = {}
+    for engine in (alone, together):
+        watcher = Listener()
+        cameras = [camera(f"test://?rate=0&count={count}&parts=2&size=64&seed={count}") for count in (20, 30)]
+        calls.clear()
+        tally = run_station(workspace(tmp_path), engine, cameras, None, watcher, {})
+        assert tally.judged == 50
+        judged = [each for each in watcher.seen if isinstance(each, Inspected)]
+        scores[engine] = {(each.camera, each.number): each.verdict.score for each in judged}
+        for name in ("camera1", "camera2"):
+            numbers = [each.number for each in judged if each.camera == name]
+            assert numbers == sorted(numbers)
+        assert set(calls) == {1 if engine == alone else 3}
+        assert len(calls) == 50 if engine == alone else len(calls) < 50
+    assert scores[together] == pytest.approx(scores[alone], abs=1e-6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

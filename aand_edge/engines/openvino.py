@@ -1,13 +1,12 @@
 """OpenVINO on the CPU: the engine where there is no GPU.
 
-Precision lies in the graph. A float32 graph is held to float32; a half-precision graph may run in half, and on a CPU
+Precision lies in the graph. A float32 graph is held to float32; a trunk in half precision may run in half, and on a CPU
 that has no such instructions it runs in float32. What runs is read back from the compiled network, never assumed.
 """
 
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,9 +26,15 @@ from aand_edge.engines.base import (
     refuse_options,
 )
 from aand_edge.engines.cpu import int8_weight_bits
+from aand_edge.engines.openvino_layers import (
+    executed_precisions,
+    int8_convolutions,
+    narrowed,
+    precision_note,
+    quantised_convolutions,
+    read_marked,
+)
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
-
-BOOKKEEPING = frozenset({"Input", "Parameter", "Output", "Result", "Const", "Constant"})
 
 
 class OpenVino:
@@ -73,22 +78,24 @@ class OpenVino:
         core = openvino.Core()
         settings = _settings(options.precision, options.threads)
         try:
-            compiled = core.compile_model(core.read_model(graph), "CPU", settings)
+            full = options.precision == "fp32"
+            model, held = (core.read_model(graph), frozenset[str]()) if full else read_marked(core, graph)
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise AandEdgeError(f"OpenVINO refused {graph}: {reason(error)}", "Export the graph again.") from None
         stream = io.BytesIO()
         compiled.export_model(stream)
         executed = executed_precisions(compiled)
-        if options.precision == "int8" and not int8_convolutions(compiled):
-            raise ArtefactMismatchError(
-                f"int8 was asked for, and OpenVINO would run no convolution of {graph.name} in it",
-                "Build it with --precision fp32.",
-            )
+        notes = [precision_note(options.precision, executed)]
+        if outside := narrowed(compiled, held):
+            notes.append(f"{outside} layers that the graph holds in float32 run in half precision too")
+        if options.precision == "int8":
+            notes.append(_int8_note(graph, int8_convolutions(compiled), quantised_convolutions(model)))
         return BuiltEngine(
             plan=stream.getvalue(),
             executed=executed,
             device=self.device(),
-            note=precision_note(options.precision, executed),
+            note="; ".join(filter(None, notes)),
             options={"threads": options.threads, "precision": options.precision},
         )
 
@@ -149,34 +156,14 @@ def _settings(precision: str, threads: int) -> dict[str, Any]:
     return settings
 
 
-def executed_precisions(compiled: Any) -> dict[str, int]:
-    """Element type → layers that run in it, from the network that OpenVINO will execute."""
-    counts: Counter[str] = Counter()
-    for node in compiled.get_runtime_model().get_ops():
-        facts = node.get_rt_info()
-        if "runtimePrecision" in facts and str(facts["layerType"].astype(str)) not in BOOKKEEPING:
-            counts[str(facts["runtimePrecision"].astype(str)).lower()] += 1
-    return dict(counts.most_common())
-
-
-def int8_convolutions(compiled: Any) -> int:
-    """Convolutions that run in int8; other layers take bytes in any graph, since the frame itself is bytes."""
-    facts = (node.get_rt_info() for node in compiled.get_runtime_model().get_ops())
-    return sum(
-        str(each["layerType"].astype(str)) == "Convolution"
-        and str(each["runtimePrecision"].astype(str)).lower() in ("i8", "u8")
-        for each in facts
-        if "runtimePrecision" in each
-    )
-
-
-def precision_note(precision: str, executed: Mapping[str, int]) -> str:
-    """A sentence where a half-precision graph does not run in float16, otherwise nothing."""
-    if precision != "fp16" or "f16" in executed:
-        return ""
-    if "bf16" in executed:
-        return f"this CPU runs half precision in bfloat16: {executed['bf16']} of {sum(executed.values())} layers"
-    return "this CPU has no float16 or bfloat16 instructions: the half-precision weights run in float32"
+def _int8_note(graph: Path, executed: int, asked: int) -> str:
+    """A sentence where some quantised convolutions run in another type. Raises ArtefactMismatchError where all do."""
+    if not executed:
+        raise ArtefactMismatchError(
+            f"int8 was asked for, and OpenVINO would run no convolution of {graph.name} in it",
+            "Build it with --precision fp32.",
+        )
+    return "" if executed >= asked else f"{executed} of {asked} quantised convolutions run in int8"
 
 
 def reason(error: Exception) -> str:

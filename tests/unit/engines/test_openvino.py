@@ -8,7 +8,8 @@ import pytest
 
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.build import build_engine
-from aand_edge.engines.openvino import OpenVino, executed_precisions, precision_note, reason
+from aand_edge.engines.openvino import OpenVino, reason
+from aand_edge.engines.openvino_layers import executed_precisions, precision_note
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 from tests.graphs import tiny_request, write_tiny_graph
 
@@ -37,6 +38,8 @@ def test_what_runs_is_read_from_the_compiled_network(tmp_path: Path) -> None:
         ("fp16", {"f16": 7, "f32": 2}, ""),
         ("fp16", {"bf16": 7, "f32": 2}, "in bfloat16: 7 of 9 layers"),
         ("fp16", {"f32": 9}, "run in float32"),
+        ("int8", {"u8": 7, "f32": 2}, ""),
+        ("int8", {"u8": 5, "bf16": 2, "f32": 2}, "in bfloat16: 2 of 9 layers"),
     ],
 )
 def test_a_note_says_where_half_precision_is_not_what_runs(precision: str, executed: dict[str, int], note: str) -> None:

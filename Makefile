@@ -3,10 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EDGE_PYTHON ?= python3.10
+EDGE_VENV := .venv-edge
 DEMO ?= demo
 DATA ?=
 
-.PHONY: install demo test lint types walls check format clean
+.PHONY: install demo test edge-test lint types walls check format clean
 
 install: $(VENV)/installed
 
@@ -23,6 +25,16 @@ demo: install
 test: install lint types walls
 	$(BIN)/python -m pytest
 
+# What runs on a device, without PyTorch, with the Python and the NumPy that JetPack 6 has.
+edge-test: $(EDGE_VENV)/installed
+	$(EDGE_VENV)/bin/python -m pytest -p tests.without_training tests/unit
+
+$(EDGE_VENV)/installed: pyproject.toml
+	$(EDGE_PYTHON) -m venv $(EDGE_VENV)
+	$(EDGE_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(EDGE_VENV)/bin/python -m pip install --quiet --editable '.[cpu,opencv,bench,test]' 'numpy<2'
+	touch $@
+
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +50,4 @@ format:
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(EDGE_VENV) $(DEMO) build dist *.egg-info

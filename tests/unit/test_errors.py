@@ -26,7 +26,7 @@ def test_the_docstring_draws_the_real_tree() -> None:
     [
         (errors.UsageError("No such thing", "Try another."), 2, "error: No such thing. Try another."),
         (errors.ArtefactMismatchError("a differs from b"), 4, "error: a differs from b"),
-        (KeyboardInterrupt(), 130, "`aand-edge train` goes on where it was"),
+        (KeyboardInterrupt(), 130, "interrupted: what was written is whole"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 3, "pip install 'aand-edge[train]'"),
         (ModuleNotFoundError("No module named 'cv2'", name="cv2"), 3, "pip install 'aand-edge[opencv]'"),
         (OSError(28, "No space left on device", "/data/x"), 1, "No space left on device (/data/x)"),

@@ -17,13 +17,20 @@ FFMPEG_OPTIONS = "rtsp_transport;tcp"
 EARLY = frozenset({cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC})
 
 
+def silence() -> None:
+    """OpenCV prints nothing from here on: what it prints of a stream holds credentials."""
+    # The function's home in OpenCV 4, JetPack's, and in OpenCV 5. 0 is silent in both.
+    home: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    home.setLogLevel(0)
+
+
 class Capture:
     """An open VideoCapture. Not for several threads."""
 
     def __init__(self, what: Any, backend: int, wanted: Mapping[int, float], told: str) -> None:
         """told: what the source is called in errors. Raises SourceError where it cannot be opened."""
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", FFMPEG_OPTIONS)
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it prints holds credentials
+        silence()
         self._told = told
         # Timeouts count only where they are given at once; set afterwards, they come too late for opening.
         early = [int(number) for setting in EARLY & set(wanted) for number in (setting, wanted[setting])]

@@ -33,6 +33,8 @@ from tests.graphs import tiny_request
     ],
 )
 def test_an_option_without_effect_is_refused(command: Command, arguments: list[str], said: str) -> None:
+    if arguments[0] == "train":
+        pytest.importorskip("torch")
     done = command(*arguments)
     assert done.code == 2
     assert said in done.err

@@ -7,7 +7,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY aand_edge aand_edge
 RUN python3 -m venv /opt/aand-edge \
-    && /opt/aand-edge/bin/pip install --no-cache-dir '.[cpu,opencv,mqtt,metrics,web]'
+    && /opt/aand-edge/bin/pip install --no-cache-dir '.[cpu,opencv,plc,mqtt,metrics,web]'
 
 FROM ${BASE}
 RUN useradd --uid 10001 --groups video --shell /usr/sbin/nologin --home-dir /var/lib/aand-edge --create-home aand-edge

@@ -15,7 +15,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY aand_edge aand_edge
 RUN python3 -m venv /opt/aand-edge \
-    && /opt/aand-edge/bin/pip install --no-cache-dir '.[cpu,opencv,tensorrt,mqtt,metrics,web]' \
+    && /opt/aand-edge/bin/pip install --no-cache-dir '.[cpu,opencv,tensorrt,plc,mqtt,metrics,web]' \
     && /opt/aand-edge/bin/pip install --no-cache-dir --extra-index-url "${NVIDIA_INDEX:?}" "tensorrt==${TENSORRT}"
 
 FROM ${BASE}

@@ -21,7 +21,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY aand_edge aand_edge
 # numpy<2: JetPack's OpenCV is compiled against NumPy 1. CUDA_PYTHON: no newer than JetPack's CUDA.
 RUN python3 -m venv --system-site-packages /opt/aand-edge \
-    && /opt/aand-edge/bin/pip install --no-cache-dir '.[tensorrt,gpio,mqtt,metrics,web]' 'numpy<2' "${CUDA_PYTHON}"
+    && /opt/aand-edge/bin/pip install --no-cache-dir '.[tensorrt,gpio,plc,mqtt,metrics,web]' 'numpy<2' "${CUDA_PYTHON}"
 COPY deploy/health.sh /usr/local/bin/aand-edge-health
 ENV PATH=/opt/aand-edge/bin:$PATH HOME=/var/lib/aand-edge PYTHONUNBUFFERED=1 AAND_EDGE_HEARTBEAT=/tmp/heartbeat \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=all

@@ -24,7 +24,7 @@ if [ -e "$2" ]; then
     echo "error: $2 exists already. Name another folder." >&2
     exit 2
 fi
-extras=${3:-$([ -n "$jetson" ] && echo tensorrt,gpio,mqtt,metrics,web || echo cpu,opencv,mqtt,metrics,web)}
+extras=${3:-$([ -n "$jetson" ] && echo tensorrt,gpio,plc,mqtt,metrics,web || echo cpu,opencv,plc,mqtt,metrics,web)}
 # Wheels that their authors do not make; all are pure Python.
 sources='jetson-gpio'
 

@@ -78,6 +78,42 @@ def test_several_cameras_share_the_engine_each_in_its_order(tmp_path: Path, engi
     assert not (tmp_path / "out").exists()
 
 
+def test_an_encoder_brings_parts_to_the_gate(tmp_path: Path, engine: Path) -> None:
+    text = """
+[run]
+threshold = -1.0
+[run.gate]
+output = "simulated:gate.log"
+distance_mm = 5.0
+encoder = "simulated:200"
+mm_per_pulse = 0.5
+pulse_ms = 500.0
+"""
+    watcher = Listener()
+    each = camera("test://?rate=20&count=20&parts=2&size=64")
+    run_station(workspace(tmp_path, text), engine, [each], None, watcher, {})
+    pulsed = [event for event in watcher.seen if isinstance(event, Pulsed)]
+    assert len(pulsed) == 20
+    assert sum(not event.missed for event in pulsed) > 10, "those on the belt at the end are missed"
+    assert not any(event.late for event in pulsed)
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("distance_mm = 400", "distance_mm needs the belt's speed"),
+        ('distance_mm = 400\nencoder = "simulated:5"', "An encoder needs mm_per_pulse and distance_mm"),
+        ('encoder = "simulated:5"\nmm_per_pulse = 1', "An encoder needs mm_per_pulse and distance_mm"),
+        ('distance_mm = 4\nspeed_mm_s = 2\nencoder = "simulated:5"\nmm_per_pulse = 1', "and no speed_mm_s"),
+        ('distance_mm = 400\nencoder = "wheel"\nmm_per_pulse = 1', "There is no encoder 'wheel'"),
+    ],
+)
+def test_a_belt_that_cannot_be_is_told(tmp_path: Path, engine: Path, gate: str, said: str) -> None:
+    text = f'[run.gate]\noutput = "simulated:"\n{gate}\n'
+    with pytest.raises(UsageError, match=said):
+        run_station(workspace(tmp_path, text), engine, [camera("test://")], None, Listener(), {})
+
+
 def test_each_call_from_outside_has_a_verdict_with_its_part(tmp_path: Path, engine: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from aand_edge.cli import main
+
 DOCUMENTED = {0, 1, 2, 3, 4, 5, 6}
 INTERRUPTED = 130
 LIMIT_S = 120
@@ -64,8 +66,6 @@ def _text(pipe: tuple[int, int]) -> str:
 
 
 def _become(folder: Path, arguments: tuple[str, ...], out: int, err: int, prepare: Callable[[], None] | None) -> None:
-    from aand_edge.cli import main
-
     code = BROKEN
     try:
         os.chdir(folder)
@@ -78,6 +78,9 @@ def _become(folder: Path, arguments: tuple[str, ...], out: int, err: int, prepar
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before `main` could catch it
+        sys.stderr.write("interrupted: before the command began\n")
+        code = INTERRUPTED
     finally:
         with suppress(OSError):  # a disk may be full
             sys.stdout.flush()

@@ -116,7 +116,7 @@ def test_a_lost_camera_shows_within_two_seconds(browser: Chrome, line: object, c
     browser.execute_script(WATCH_TROUBLE)
     camera.kill()
     first = wait_for(browser, "window.firstTrouble")
-    assert re.fullmatch(r"(LOST|STALLED|SILENT|CONNECTING) [01] s", first), first
+    assert re.fullmatch(r"(LOST|STALLED|SILENT|CONNECTING) [01]\ss", first), first
     wait_for(browser, "document.getElementById('headline').textContent.startsWith('Camera net is')")
     assert browser.execute_script("return document.getElementById('status').dataset.level") == "bad"
     assert "secret" not in browser.page_source

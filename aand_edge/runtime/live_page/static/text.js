@@ -14,9 +14,9 @@ export function milliseconds(value) {
 }
 
 export function seconds(value) {
-  if (value < 60) return `${Math.floor(value)} s`;
-  if (value < 3600) return `${Math.floor(value / 60)} min`;
-  return value < 172800 ? `${Math.floor(value / 3600)} h` : `${Math.floor(value / 86400)} days`;
+  if (value < 60) return `${Math.floor(value)}\u00a0s`;
+  if (value < 3600) return `${Math.floor(value / 60)}\u00a0min`;
+  return value < 172800 ? `${Math.floor(value / 3600)}\u00a0h` : `${Math.floor(value / 86400)}\u00a0days`;
 }
 
 export function clock(stamp) {

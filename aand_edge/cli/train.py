@@ -36,6 +36,10 @@ def command(
     batch: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
     schedule: Annotated[str | None, typer.Option(help="step or cosine.")] = None,
+    steps_amplify: Annotated[
+        int | None, typer.Option(help="Fewest steps of stage one: more epochs where pictures are few.")
+    ] = None,
+    steps_distill: Annotated[int | None, typer.Option(help="Fewest steps of stage two.")] = None,
     amplify: Annotated[
         bool | None, typer.Option("--amplify/--no-amplify", help="Without it: reverse distillation (RD4AD).")
     ] = None,
@@ -72,6 +76,8 @@ def command(
             "batch": batch,
             "lr": lr,
             "schedule": schedule,
+            "steps_amplify": steps_amplify,
+            "steps_distill": steps_distill,
             "amplify": amplify,
             "hard_patches": hard_patches,
             "holdout": holdout,
@@ -124,6 +130,8 @@ def _options(workspace: Workspace) -> TrainingOptions:
         batch=stages.batch,
         learning_rate=stages.lr,
         schedule=stages.schedule,
+        steps_amplify=stages.steps_amplify,
+        steps_distill=stages.steps_distill,
     )
     return TrainingOptions(
         backbone=model.backbone,

@@ -13,8 +13,24 @@ Preset = Literal["paper", "short"]
 Layout = Literal["auto", "mvtec", "visa", "mvtec3d", "folder"]
 Schedule = Literal["step", "cosine"]
 SCHEDULES: dict[str, dict[str, int | float | str]] = {
-    "paper": {"epochs_amplify": 100, "epochs_distill": 120, "batch": 16, "lr": 0.005, "schedule": "step"},
-    "short": {"epochs_amplify": 4, "epochs_distill": 12, "batch": 4, "lr": 0.005, "schedule": "cosine"},
+    "paper": {
+        "epochs_amplify": 100,
+        "epochs_distill": 120,
+        "batch": 16,
+        "lr": 0.005,
+        "schedule": "step",
+        "steps_amplify": 0,
+        "steps_distill": 0,
+    },
+    "short": {
+        "epochs_amplify": 4,
+        "epochs_distill": 12,
+        "batch": 4,
+        "lr": 0.005,
+        "schedule": "cosine",
+        "steps_amplify": 100,
+        "steps_distill": 300,
+    },
 }
 
 
@@ -49,6 +65,8 @@ class TrainSettings(Section):
     batch: int | None = None
     lr: float | None = None
     schedule: Schedule | None = None
+    steps_amplify: int | None = None
+    steps_distill: int | None = None
     seed: int = 0
     holdout: float = 0.1
     amplify: bool = True

@@ -58,12 +58,14 @@ TEMPLATE = """\
 # weights = "resnet18.pth"          # in place of the published ImageNet weights
 
 [train]
-{preset:<35} # paper (100 + 120 epochs) or short (4 + 12, for a CPU)
-{epochs_amplify:<35} # this and the next four are the preset's, unless given
+{preset:<35} # paper (100 + 120 epochs) or short (4 + 12, more of few pictures; for a CPU)
+{epochs_amplify:<35} # this and the next six are the preset's, unless given
 {epochs_distill}
 {batch}
 {lr}
 {schedule:<35} # step or cosine
+{steps_amplify:<35} # more epochs where the pictures are too few for so many steps;
+{steps_distill:<35} # 0 where epochs are given and this is not
 # seed = 0
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation

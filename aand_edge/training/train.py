@@ -88,6 +88,7 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     compute.place(model)
     check_writable(folder)
     kept, held_out = split_holdout(category.train, options.holdout, options.seed)
+    options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
     run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
     run.execute(origin)
     scores = score(model, held_out, compute)

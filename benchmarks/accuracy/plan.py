@@ -117,7 +117,8 @@ def _trained(run: Run, work: Path) -> Row:
         card = train(category, folder, options, Quiet())
         _, metrics = evaluate_model(folder, category, run.device)
     shutil.rmtree(folder)  # a hundred models would fill a disk, and each can be trained again
-    return {**_row(card.data["train"], card.data["held_out"], metrics), "seconds": card.seconds}
+    epochs = {stage: card.recipe[f"epochs_{stage}"] for stage in card.seconds}
+    return {**_row(card.data["train"], card.data["held_out"], metrics), "epochs": epochs, "seconds": card.seconds}
 
 
 def _neighbours(run: Run) -> Row:

@@ -45,8 +45,9 @@ def schedule(rows: Sequence[Row]) -> str:
     """What the recipes say, in words."""
     recipes = {str(row["recipe"]): row["recipe"] for row in rows if METHODS[row["method"]].trained}
     return "".join(
-        f"{each['epochs_amplify']} + {each['epochs_distill']} epochs, batch {each['batch']}, "
-        f"learning rate {each['learning_rate']}, {each['schedule']} schedule. "
+        f"{each['epochs_amplify']} + {each['epochs_distill']} epochs, at least {each['steps_amplify']} + "
+        f"{each['steps_distill']} steps, batch {each['batch']}, learning rate {each['learning_rate']}, "
+        f"{each['schedule']} schedule. "
         for each in recipes.values()
     )
 

@@ -93,6 +93,7 @@ def test_an_ablation_trains_and_leaves_the_amplifier_as_it_was(run: Run, tmp_pat
     row = execute(replace(run, method=method), tmp_path)
     assert "failed" not in row
     assert set(row["seconds"]) == {"amplify", "distill"}
+    assert row["epochs"] == {"amplify": 1, "distill": 1}
     assert Amplifier.forward is forward
 
 
@@ -153,7 +154,7 @@ def test_the_page_gives_the_mean_and_spread_over_seeds(run: Run) -> None:
     ]
     text = page("Two", rows, "The machine was shared.")
     assert "a machine. The machine was shared." in text
-    assert "1 + 1 epochs, batch 4, learning rate 0.005, cosine schedule. Seeds 0, 1." in text
+    assert "1 + 1 epochs, at least 0 + 0 steps, batch 4, learning rate 0.005, cosine schedule. Seeds 0, 1." in text
     assert "| flange, all pictures | 92.0 ± 2.8 |" in text
     assert "| **mean of 2 categories** | 81.0 ± 1.4 |" in text
     assert "| flange, all pictures | 7 |" in text

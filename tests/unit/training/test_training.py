@@ -290,11 +290,38 @@ def test_presets_are_changed_by_what_is_given_alone() -> None:
         find_recipe("fast")
 
 
+def test_few_pictures_are_passed_over_more_often_on_the_short_schedule() -> None:
+    short = find_recipe("short")
+    few, many = short.for_pictures(27), short.for_pictures(288)  # 7 and 72 steps an epoch
+    assert 7 * few.epochs_amplify >= short.steps_amplify > 7 * (few.epochs_amplify - 1)
+    assert 7 * few.epochs_distill >= short.steps_distill > 7 * (few.epochs_distill - 1)
+    assert many == short
+    for count in (8, 9, 29, 30):
+        steps = len(loop.batches(count, short.batch, torch.Generator()))
+        epochs = short.for_pictures(count).epochs_distill
+        assert steps * epochs >= short.steps_distill > steps * (epochs - 1)
+    assert find_recipe("paper").for_pictures(8) == Recipe()
+    asked = find_recipe("short", epochs_distill=2).for_pictures(27)
+    assert (asked.epochs_amplify, asked.epochs_distill) == (few.epochs_amplify, 2)
+    assert find_recipe("short", epochs_distill=2, steps_distill=70).for_pictures(27).epochs_distill == 10
+
+
+def test_a_model_is_trained_for_the_fewest_steps_asked_for(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    watcher = Silent()
+    recipe = replace(options.recipe, steps_amplify=5, steps_distill=8)  # 9 pictures: 2 steps an epoch
+    card = train(category, tmp_path / "discs", replace(options, recipe=recipe), watcher)
+    assert watcher.epochs == [("amplify", 1), ("amplify", 2), ("amplify", 3), *(("distill", n) for n in range(1, 5))]
+    assert (card.recipe["epochs_amplify"], card.recipe["epochs_distill"]) == (3, 4)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"batch": 1},
         {"epochs_distill": 0},
+        {"steps_distill": -1},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"schedule": "linear"},

@@ -95,10 +95,19 @@ def overlay(picture: NDArray[np.uint8], anomaly_map: NDArray[np.float32], thresh
     """A picture (H, W, 3), BGR, with heat where the map nears the threshold, and the regions above it outlined."""
     height, width = picture.shape[:2]
     heat = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
+    blended: NDArray[np.uint8] = picture.copy()
+    x, y, wide, high = cv2.boundingRect((heat > ONSET * max(threshold, 1e-9)).astype(np.uint8))
+    if wide:  # a good part has little heat, and the rest of its picture stays as it is
+        hot = np.s_[y : y + high, x : x + wide]
+        blended[hot] = _blend(picture[hot], heat[hot], threshold)
+    outlines, _ = cv2.findContours((heat > threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(blended, outlines, -1, (80, 220, 80), max(1, height // 256))
+    return blended
+
+
+def _blend(picture: NDArray[np.uint8], heat: NDArray[Any], threshold: float) -> NDArray[np.uint8]:
     share = np.clip((heat / max(threshold, 1e-9) - ONSET) / (2 - ONSET), 0, 1)
     colours = cv2.applyColorMap((255 * share).astype(np.uint8), HEAT)
     opacity = (OPACITY * np.clip(4 * share, 0, 1))[:, :, None]
     blended: NDArray[np.uint8] = (picture * (1 - opacity) + colours * opacity).astype(np.uint8)
-    outlines, _ = cv2.findContours((heat > threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(blended, outlines, -1, (80, 220, 80), max(1, height // 256))
     return blended

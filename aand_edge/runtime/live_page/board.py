@@ -34,6 +34,7 @@ REJECTS = 16  # rejected parts whose pictures are kept
 NOTICES = 30
 SILENT_S = 1.5  # a live camera that gave nothing for so long is told as silent, before its read deadline comes
 SILENT_GAPS = 4.0  # or for so many times its usual pause, where that is longer
+COUNTED = ("judged", "rejected", "dropped", "failed", "late", "missed")
 
 Part = tuple[float, float, int, int]  # score, threshold, 1 if rejected + 2 if late, camera's place
 
@@ -55,6 +56,7 @@ class _Camera:
     dropped: int = 0
     failed: int = 0
     late: int = 0
+    missed: int = 0
     failure: str = ""
     rate: Rate = field(default_factory=Rate)
     drifted: set[str] = field(default_factory=set)
@@ -66,6 +68,8 @@ class _Camera:
             self._changed(event)
         elif isinstance(event, Compared):
             self.drifted.add(event.quantity) if event.drifted else self.drifted.discard(event.quantity)
+        elif isinstance(event, Pulsed):
+            self.missed += event.missed
         elif isinstance(event, Dropped):
             self._alive()
             self.dropped += event.count
@@ -119,7 +123,7 @@ class _Camera:
             "fps": self.rate.per_second(),
             "failure": self.failure,
             "drifted": sorted(self.drifted),
-            **{name: getattr(self, name) for name in ("judged", "rejected", "dropped", "failed", "late")},
+            **{name: getattr(self, name) for name in COUNTED},
         }
 
 
@@ -166,12 +170,11 @@ class Board:
         with self._lock:
             now = time.monotonic()
             cameras = [each.to_dict(now) for each in self._cameras.values()]
-            counted = ("judged", "rejected", "dropped", "failed", "late", "fps")
             return {
                 **self._about,
                 "threshold": self._parts[-1][1] if self._parts else None,
                 "cameras": cameras,
-                "counts": {name: sum(each[name] for each in cameras) for name in counted},
+                "counts": {name: sum(each[name] for each in cameras) for name in (*COUNTED, "fps")},
                 "latency_ms": self._latency(),
             }
 

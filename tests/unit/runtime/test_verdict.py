@@ -75,3 +75,13 @@ def test_a_good_part_looks_clean_and_a_defect_glows() -> None:
     assert not np.array_equal(heated[42:46, 42:46], picture[42:46, 42:46])
     assert np.array_equal(heated[0, 0], picture[0, 0])
     assert (picture == 100).all()
+
+
+def test_a_defect_looks_the_same_whatever_glows_beside_it() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    one = spots()
+    one[20:24, 20:24] = 0.1
+    both, alone = overlay(picture, spots(), 0.5), overlay(picture, one, 0.5)
+    assert not np.array_equal(alone[:30], picture[:30])
+    assert np.array_equal(alone[:30], both[:30])
+    assert np.array_equal(alone[30:], picture[30:])

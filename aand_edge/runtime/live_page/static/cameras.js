@@ -27,6 +27,7 @@ export class Cameras {
       say(card.querySelector(".name"), `${camera.name} · ${pause}`);
       const badges = camera.drifted.map((quantity) => `${quantity} drifted`);
       if (camera.failed) badges.push(`${camera.failed} failed`);
+      if (camera.missed) badges.push(`${camera.missed} missed at the gate`);
       say(card.querySelector(".badges"), badges.join(" · "));
       card.querySelector(".badges").title = camera.failure;
       this.#trouble(card, camera);

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aand_edge.runtime.events import Compared, Dropped, Failed, Noticed, SourceChanged, SourceState, now
+from aand_edge.runtime.events import Compared, Dropped, Failed, Noticed, Pulsed, SourceChanged, SourceState, now
 from aand_edge.runtime.live_page import board as module
 from aand_edge.runtime.live_page.board import NOTICES, PARTS, REJECTS, Board
 from aand_edge.runtime.live_page.pictures import LARGE, draw_live, smaller
@@ -36,14 +36,16 @@ def test_every_fate_is_counted_by_camera_and_in_all() -> None:
     board.append(replace(inspected(5, rejected=False), rejected=True, late=True))
     board.append(Dropped("cam1", 9, 3, "newest", now()))
     board.append(Failed("cam2", 0, "<b>torn</b>", now()))
+    board.append(Pulsed("cam1", 5, 0.0, True, False, True, now()))
     state = board.state()
     counts = state["counts"]
-    assert {name: counts[name] for name in ("judged", "rejected", "dropped", "failed", "late")} == {
+    assert {name: counts[name] for name in module.COUNTED} == {
         "judged": 6,
         "rejected": 3,
         "dropped": 3,
         "failed": 1,
         "late": 1,
+        "missed": 1,
     }
     one, two = state["cameras"]
     assert (one["name"], one["judged"], two["failed"], two["failure"]) == ("cam1", 6, 1, "<b>torn</b>")

@@ -112,13 +112,17 @@ def soak(engine: Path, seconds: float, out: Path, fails_every: int = ENGINE_FAIL
         growth = Growth(seconds)
         balloon = Balloon(out, counts)
         schedule = _schedule(counts, work, live.path if fails_every else None, balloon, broker)
-        conductor = threading.Thread(target=_conduct, args=(loop, seconds, growth, schedule))
+        ended = threading.Event()
+        conductor = threading.Thread(target=_conduct, args=(loop, seconds, growth, schedule, ended))
         dead: list[str] = []
         stack.enter_context(mock.patch.object(threading, "excepthook", lambda each: dead.append(str(each.exc_value))))
         with signals(loop.stop, reloader.request):
             conductor.start()
-            tally = loop.run()
-            conductor.join()
+            try:
+                tally = loop.run()
+            finally:
+                ended.set()
+                conductor.join()
         balloon.empty()
         restarts = live.restarts
     given = sum(each.given for each in sources.values())
@@ -222,17 +226,16 @@ def _schedule(counts: Counts, work: Path, engine: Path | None, balloon: Balloon,
     return schedule
 
 
-def _conduct(loop: Loop, seconds: float, growth: Growth, schedule: list[Step]) -> None:
+def _conduct(loop: Loop, seconds: float, growth: Growth, schedule: list[Step], ended: threading.Event) -> None:
     """Measure, let things go wrong, and end it. A short soak has everything in less time."""
     pace, start = min(1.0, seconds / 60), time.monotonic()
     due = [first * pace for first, _, _ in schedule]
-    while (elapsed := time.monotonic() - start) < seconds:
+    while not ended.wait(0.1 * pace) and (elapsed := time.monotonic() - start) < seconds:
         growth.sample()
         for index, (_, every, action) in enumerate(schedule):
             if elapsed > due[index]:
                 due[index] += every * pace
                 action()
-        time.sleep(0.1 * pace)
     loop.stop()
 
 

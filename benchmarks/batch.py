@@ -1,17 +1,18 @@
 """Whether an engine that takes several frames pays: cameras that share it, at full speed, in step, and one alone.
 
     aand-edge build --precision fp32 && aand-edge build --precision fp32 --batch 2
-    python benchmarks/batch.py WORKSPACE --engines NAME NAME-b2
+    python -m benchmarks.batch WORKSPACE --engines NAME NAME-b2
 
-Calls are timed in turns, so that a slow spell of the machine hits every engine alike; then the loop runs with two
-cameras of rendered parts, first as fast as they are judged, then `--rate` frames a second each, and with one camera
-alone, whose frames a larger batch is filled up for. Writes results/batch.json and .md.
+Engines take turns, so that a slow spell of the machine hits all of them alike: calls are timed first; then the loop
+runs with two cameras of rendered parts, as fast as they are judged and `--rate` frames a second each, and with one
+camera alone, whose frames a larger batch is filled up for. Writes results/batch.json and .md.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from aand_edge.bench.device import describe_device, device_line
 from aand_edge.bench.latency import measure_in_turn
 from aand_edge.config import CameraSettings, Workspace
 from aand_edge.engines.load import load_engine
+from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.station import run_station
 from benchmarks.loop import Timings
 
@@ -31,22 +33,40 @@ RESULTS = Path(__file__).resolve().parent / "results"
 Row = dict[str, Any]
 
 
+class Verdicts(Timings):
+    """When each verdict came, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[float] = []
+
+    def append(self, event: Event) -> None:
+        super().append(event)
+        if isinstance(event, Inspected):
+            self.moments.append(time.monotonic())
+
+    @property
+    def pace(self) -> float:
+        """Seconds a frame, from the first verdict to the last."""
+        return (self.moments[-1] - self.moments[0]) / (len(self.moments) - 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--engines", nargs="+", required=True)
     parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--frames", type=int, default=300, help="of each camera in the loop")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=40, help="of each camera, a round")
     parser.add_argument("--rate", type=float, default=10.0)
     options = parser.parse_args()
     workspace = Workspace.open(options.workspace)
     paths = [workspace.engines / f"{name}.json" for name in options.engines]
     rows = calls(paths, options.repeats)
-    for path, row in zip(paths, rows, strict=True):
-        row |= in_loop(workspace, path, options.frames, options.rate)
-        print(row)
-    load = os.getloadavg()[0]
-    result = {"rows": rows, "rate": options.rate, "load": load, "device": describe_device()}
+    loops = [in_loop(workspace, paths, options.frames, options.rate) for _ in range(options.rounds)]
+    for row, rounds in zip(rows, zip(*loops, strict=True), strict=True):
+        row |= pooled(list(rounds))
+    result = {"rows": rows, "rate": options.rate, "load": os.getloadavg()[0], "device": describe_device()}
     write_json(RESULTS / "batch.json", result)
     write_text(RESULTS / "batch.md", markdown(result))
     print(markdown(result))
@@ -70,21 +90,32 @@ def calls(paths: list[Path], repeats: int) -> list[Row]:
     ]
 
 
-def in_loop(workspace: Workspace, engine: Path, frames: int, rate: float) -> Row:
-    """Frames a second of two cameras at full speed; capture to verdict of two cameras in step, and of one alone."""
-    full, _ = run(workspace, engine, frames, 0.0, cameras=2)
-    _, in_step = run(workspace, engine, frames, rate, cameras=2)
-    _, alone = run(workspace, engine, frames, rate, cameras=1)
-    return {"fps": full, "in_step_ms": in_step, "alone_ms": alone}
+def in_loop(workspace: Workspace, engines: list[Path], frames: int, rate: float) -> list[tuple[Verdicts, ...]]:
+    """Of each engine: two cameras at full speed, two in step, one alone."""
+    kinds = ((0.0, 2), (rate, 2), (rate, 1))
+    return [tuple(run(workspace, engine, frames, *kind) for kind in kinds) for engine in engines]
 
 
-def run(workspace: Workspace, engine: Path, frames: int, rate: float, cameras: int) -> tuple[float, dict[str, float]]:
-    timings = Timings()
-    source = f"test://?rate={rate}&parts=8&count={frames}"
-    settings = [CameraSettings(source=source) for _ in range(cameras)]
-    tally = run_station(workspace, engine, settings, None, timings, {})
-    total = np.array([each.total for each in timings.seen])
-    return tally.judged / tally.seconds, {f"p{p}": float(np.percentile(total, p)) for p in (50, 95)}
+def run(workspace: Workspace, engine: Path, frames: int, rate: float, cameras: int) -> Verdicts:
+    verdicts = Verdicts()
+    settings = [CameraSettings(source=f"test://?rate={rate}&parts=2&count={frames}") for _ in range(cameras)]
+    run_station(workspace, engine, settings, None, verdicts, {})
+    return verdicts
+
+
+def pooled(rounds: list[tuple[Verdicts, ...]]) -> Row:
+    """Frames a second at full speed; capture to verdict of all frames of the others."""
+    full, in_step, alone = zip(*rounds, strict=True)
+    return {
+        "fps": 1 / float(np.mean([each.pace for each in full])),
+        "in_step_ms": _percentiles(in_step),
+        "alone_ms": _percentiles(alone),
+    }
+
+
+def _percentiles(rounds: tuple[Verdicts, ...]) -> dict[str, float]:
+    total = [timing.total for each in rounds for timing in each.seen]
+    return {f"p{p}": float(np.percentile(total, p, method="inverted_cdf")) for p in (50, 95)}
 
 
 def markdown(result: dict[str, Any]) -> str:

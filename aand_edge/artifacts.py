@@ -211,6 +211,14 @@ class HoldoutSet:
         )
 
 
+def calibration_rows(held_out: int, images: int) -> NDArray[np.intp]:
+    """Which of the held-out pictures calibration reads ranges from, in ascending order.
+
+    A seeded draw: the first pictures by name are those of one shift.
+    """
+    return np.sort(np.random.default_rng(0).choice(held_out, min(images, held_out), replace=False))
+
+
 class Acceptance(Record):
     """What an engine answered on the held-out pictures, beside the fp32 reference."""
 
@@ -247,6 +255,7 @@ class EngineFacts(Record):
     device: dict[str, str]  # what must be the same where the engine runs
     options: dict[str, Any]
     calibration: str | None = None  # key of the calibration table
+    calibrated_on: int = 0  # held-out pictures that its ranges were read from; see `calibration_rows`
     quantised: tuple[str, ...] = ()  # regions of an int8 engine
     weight_bits: int | None = None  # of its weights
     budget: dict[str, Any] | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)

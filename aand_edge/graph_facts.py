@@ -25,6 +25,7 @@ class GraphFacts:
     roi         x, y, width, height of the part of the frame that the graph looks at; None: all of it
     float32     regions of a half trunk that stay in float32, since they would overflow
     calibration key of the calibration table; "" where nothing is quantised
+    calibrated_on   held-out pictures that its ranges were read from
     quantised   the regions with Q/DQ pairs
     weight_bits of quantised weights
     """
@@ -40,6 +41,7 @@ class GraphFacts:
     roi: tuple[int, int, int, int] | None = None
     float32: tuple[str, ...] = ()
     calibration: str = ""
+    calibrated_on: int = 0
     quantised: tuple[str, ...] = ()
     weight_bits: int = 8
     format: int = 1
@@ -73,6 +75,7 @@ class GraphFacts:
                 roi=(x, y, w, h) if facts["roi"] else None,
                 float32=tuple(filter(None, facts["float32"].split(","))),
                 calibration=facts["calibration"],
+                calibrated_on=int(facts.get("calibrated_on", 0)),  # graphs of before do not tell
                 quantised=tuple(filter(None, facts["quantised"].split(","))),
                 weight_bits=int(facts["weight_bits"]),
                 format=int(facts["format"]),

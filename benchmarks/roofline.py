@@ -64,7 +64,7 @@ def _quantise(half: Path, target: Path) -> None:
     names = activations(onnx.load(half), regions)
     casts = {node.output[0]: node.input[0] for node in graph.graph.node if node.op_type == "Cast"}
     quantised = quantise(graph, dict.fromkeys([*names, *casts.values()], 1.0), regions)
-    describe(quantised, quantised_facts(facts, "", Quantisation(regions)))
+    describe(quantised, quantised_facts(facts, "", 0, Quantisation(regions)))
     onnx.save_model(quantised, str(target))
 
 

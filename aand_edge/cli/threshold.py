@@ -107,9 +107,11 @@ def _accept(workspace: Workspace, pending: Path, false_rejects: float) -> None:
 def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:
     import numpy as np
 
-    from aand_edge.evaluation.threshold import conformal_threshold
+    from aand_edge.artifacts import calibration_rows
+    from aand_edge.evaluation.threshold import held_out_threshold
 
-    return conformal_threshold(np.array(manifest.acceptance.scores), rate)
+    scores = np.array(manifest.acceptance.scores)
+    return held_out_threshold(scores, calibration_rows(len(scores), manifest.calibrated_on), rate)
 
 
 def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:

@@ -20,8 +20,8 @@ from aand_edge.artifacts import (
     EngineManifest,
     HoldoutSet,
     PendingEngine,
-    Threshold,
     atomic_path,
+    calibration_rows,
     sha256_file,
 )
 from aand_edge.data.pictures import brightness
@@ -30,7 +30,7 @@ from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner
 from aand_edge.engines.load import check_engine, check_weight_bits
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
-from aand_edge.evaluation.threshold import conformal_threshold
+from aand_edge.evaluation.threshold import held_out_threshold
 from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
 
 Progress = Callable[[int, int], None]
@@ -141,9 +141,12 @@ def accept_runner(
     Raises AandEdgeError where it does not answer as the model does.
     """
     scores = score_frames(runner, holdout.frames, told.batch, progress)
-    threshold = conformal_threshold(scores, false_rejects)
+    calibrated = calibration_rows(len(scores), told.calibrated_on)
+    threshold = held_out_threshold(scores, calibrated, false_rejects)
+    own = held_out_threshold(holdout.scores, calibrated, false_rejects)
+    flips = int((threshold.rejects(scores) != own.rejects(holdout.scores)).sum())
     looked_at = [frame if holdout.roi is None else crop(frame, holdout.roi) for frame in holdout.frames]
-    acceptance = accept(scores, holdout.scores, threshold, false_rejects, measured=told.budget is not None)
+    acceptance = accept(scores, holdout.scores, flips, measured=told.budget is not None)
     acceptance = acceptance.model_copy(update={"brightness": [brightness(each) for each in looked_at]})
     return EngineManifest(**told.model_dump(), acceptance=acceptance, threshold=threshold)
 
@@ -186,12 +189,12 @@ def score_frames(
 def accept(
     scores: NDArray[np.float32],
     reference: NDArray[np.float32],
-    threshold: Threshold,
-    false_rejects: float,
+    flips: int,
     measured: bool = False,
 ) -> Acceptance:
     """Compare an engine's scores with the model's.
 
+    flips      how many of the verdicts differ
     measured   the engine's accuracy was measured and found within its budget, which tells more than good parts do
 
     Raises AandEdgeError where scores are broken or, if nothing was measured, too far off.
@@ -207,13 +210,12 @@ def accept(
             f"The engine's scores are off by {disorder:.3g} beyond a shift; the parts' own spread is {spread:.3g}",
             "It was not kept. Build it with --precision fp32, or int8 with --max-drop, which measures what is lost.",
         )
-    own = conformal_threshold(reference, false_rejects)
     return Acceptance(
         pictures=len(scores),
         score_error_mean=float(error.mean()),
         score_error_max=float(error.max()),
         score_spread=spread,
-        flips=int((threshold.rejects(scores) != own.rejects(reference)).sum()),
+        flips=flips,
         scores=[float(score) for score in scores],
     )
 
@@ -230,8 +232,9 @@ def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> E
         manifest.graph_sha256 == sha256_file(request.graph)
         and all(manifest.options[name] == asked[name] for name in manifest.options.keys() & asked.keys())
         and tuple(manifest.device.get("targets", "").split()) == request.options.targets
-        and manifest.threshold.asked_false_rejects == request.false_rejects
-    )
+        and (manifest.budget is None) == (request.budget is None)
+        and (manifest.threshold.rule != "conformal" or manifest.threshold.asked_false_rejects == request.false_rejects)
+    )  # a threshold of another rule was set on purpose, and is kept
     return manifest if same else None
 
 
@@ -257,6 +260,7 @@ def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: Bu
         device=dict(built.device),
         options=dict(built.options),
         calibration=facts.calibration or None,
+        calibrated_on=facts.calibrated_on,
         quantised=facts.quantised,
         weight_bits=facts.weight_bits if facts.precision == "int8" else None,
         budget=request.budget,

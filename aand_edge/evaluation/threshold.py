@@ -45,6 +45,27 @@ def conformal_threshold(normal_scores: Scores, false_rejects: float = 0.01) -> T
     )
 
 
+def held_out_threshold(scores: Scores, calibrated: NDArray[np.intp], false_rejects: float = 0.01) -> Threshold:
+    """The conformal threshold of an engine whose ranges were read from some of the held-out pictures themselves.
+
+    calibrated   their rows; none where nothing is quantised
+
+    The promise is for pictures that are exchangeable with new ones, which those are not strictly: no value of theirs is
+    clipped but by choice. Where the others alone can promise the rate that is asked for, they are taken; where they
+    cannot, all are, and the note says so. Which it is depends on numbers of pictures, never on scores.
+    """
+    others = np.delete(np.asarray(scores), calibrated)
+    if not len(calibrated) or _promises(len(others), false_rejects):
+        return conformal_threshold(others, false_rejects)
+    threshold = conformal_threshold(scores, false_rejects)
+    shared = f"The ranges were read from {len(calibrated)} of these {len(scores)} pictures."
+    return threshold.model_copy(update={"note": f"{threshold.note} {shared}".strip()})
+
+
+def _promises(n: int, false_rejects: float) -> bool:
+    return math.floor((n + 1) * false_rejects + _ROUNDING) >= 1
+
+
 def _too_few(n: int, false_rejects: float) -> str:
     needed = math.ceil((1 - _ROUNDING) / false_rejects) - 1
     return (

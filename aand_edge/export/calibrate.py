@@ -20,7 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from aand_edge import __version__
-from aand_edge.artifacts import HoldoutSet, Record, sha256_file
+from aand_edge.artifacts import HoldoutSet, Record, calibration_rows, sha256_file
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.export.quantise import activations
 from aand_edge.export.ranges import Histogram, Method, range_of
@@ -196,10 +196,7 @@ def _largest(name: str, values: NDArray[np.float32]) -> float:
 
 
 def _frames(pictures: HoldoutSet, facts: GraphFacts, options: CalibrationOptions) -> list[NDArray[np.uint8]]:
-    """A seeded draw: the first pictures by name are those of one shift."""
-    count = min(options.images, len(pictures.frames))
-    drawn = np.sort(np.random.default_rng(0).choice(len(pictures.frames), count, replace=False))
-    frames = pictures.frames[drawn]
+    frames = pictures.frames[calibration_rows(len(pictures.frames), options.images)]
     if not options.anomalies:
         return list(frames)
     return [*frames, *with_anomalies(frames, facts).frames]

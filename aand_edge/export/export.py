@@ -22,7 +22,10 @@ from aand_edge.model.aand import Aand
 from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
 from aand_edge.training.checkpoint import load_model
 
-MAX_HOLDOUT = 64  # pictures that travel with the graph
+# How many held-out pictures travel with the graph: enough for calibration and a false-reject rate of 1 % beside it,
+# which needs 99, as long as they stay this small; of larger frames fewer.
+MOST_HOLDOUT, FEWEST_HOLDOUT = 128, 64
+HOLDOUT_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         batch=options.batch,
         roi=options.roi,
     )
-    names = _drawn(card.holdout)
+    names = _drawn(card.holdout, 3 * frame[0] * frame[1])
     frames = _holdout_frames(Path(card.data["root"]), names, frame)
     expected = reference(model, _as_network_sees(frames, geometry, model))
     if options.colour == "BGR":
@@ -114,11 +117,15 @@ def _geometry(options: ExportOptions, size: int) -> FrameGeometry | None:
     return FrameGeometry(torch.tensor(resize_matrix(h, size)), torch.tensor(resize_matrix(w, size)), roi)
 
 
-def _drawn(names: list[str]) -> tuple[str, ...]:
-    """At most `MAX_HOLDOUT` of the names: the first ones are those of one shift, so a seeded draw is taken."""
-    if len(names) <= MAX_HOLDOUT:
+def _drawn(names: list[str], size: int) -> tuple[str, ...]:
+    """As many of the names as may travel: the first ones are those of one shift, so a seeded draw is taken.
+
+    size   of a frame, bytes
+    """
+    most = max(FEWEST_HOLDOUT, min(MOST_HOLDOUT, HOLDOUT_BYTES // size))
+    if len(names) <= most:
         return tuple(names)
-    chosen = np.random.default_rng(0).choice(len(names), MAX_HOLDOUT, replace=False)
+    chosen = np.random.default_rng(0).choice(len(names), most, replace=False)
     return tuple(names[index] for index in sorted(chosen))
 
 

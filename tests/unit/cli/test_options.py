@@ -40,6 +40,15 @@ def test_an_option_without_effect_is_refused(command: Command, arguments: list[s
     assert said in done.err
 
 
+def test_a_threshold_is_read_anew_from_the_pictures_it_was_read_from_at_the_build(
+    command: Command, tmp_path: Path
+) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    manifest.model_copy(update={"calibrated_on": 5}).write(path)
+    assert command("threshold", "--false-rejects", "0.2").code == 0
+    assert EngineManifest.read(path).threshold.calibrated_on == 7
+
+
 def test_one_threshold_is_not_set_for_several_engines(command: Command, tmp_path: Path) -> None:
     path, manifest = build_engine(tiny_request(tmp_path))
     build_engine(tiny_request(tmp_path, "openvino"))

@@ -10,9 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aand_edge.artifacts import EngineManifest, HoldoutSet, PendingEngine, Threshold
+from aand_edge.artifacts import (
+    EngineFacts,
+    EngineManifest,
+    HoldoutSet,
+    PendingEngine,
+    Threshold,
+    calibration_rows,
+)
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Outputs
-from aand_edge.engines.build import LOCK, accept, accept_engine, build_engine, one_build_at_a_time, score_frames
+from aand_edge.engines.build import (
+    LOCK,
+    accept,
+    accept_engine,
+    accept_runner,
+    build_engine,
+    one_build_at_a_time,
+    score_frames,
+)
 from aand_edge.engines.load import list_engines, load_engine
 from aand_edge.engines.onnxruntime import OnnxRuntime
 from aand_edge.engines.registry import FACTORIES
@@ -89,7 +104,7 @@ def test_a_map_that_is_not_finite_is_refused() -> None:
 def test_scores_that_are_not_finite_are_refused() -> None:
     scores = np.array([0.1, np.nan], np.float32)
     with pytest.raises(AandEdgeError, match="not finite"):
-        accept(scores, np.array([0.1, 0.2], np.float32), Threshold(value=1, rule="manual"), 0.1)
+        accept(scores, np.array([0.1, 0.2], np.float32), 0)
 
 
 def test_each_precision_has_a_threshold_of_its_own() -> None:
@@ -97,8 +112,29 @@ def test_each_precision_has_a_threshold_of_its_own() -> None:
     shifted = reference + np.float32(0.02)  # quantising moves the whole map while the ranking stays
     own = conformal_threshold(shifted, 0.1)
     foreign = conformal_threshold(reference, 0.1)
-    assert accept(shifted, reference, own, 0.1).flips == 0
+    assert (own.rejects(shifted) == foreign.rejects(reference)).all()
     assert foreign.rejects(shifted).sum() > own.rejects(shifted).sum()
+
+
+def test_the_threshold_is_read_from_pictures_that_gave_no_ranges(tmp_path: Path) -> None:
+    request = tiny_request(tmp_path)
+    path, manifest = build_engine(request)
+    facts = manifest.model_dump(exclude={"acceptance", "threshold", "calibrated_on"})
+    holdout = HoldoutSet.read(request.holdout)
+    with load_engine(path)[1] as runner:
+        accepted = accept_runner(EngineFacts(**facts, calibrated_on=5), runner, holdout, 0.2)
+    others = np.delete(np.array(accepted.acceptance.scores), calibration_rows(12, 5))
+    assert accepted.threshold == conformal_threshold(others, 0.2)
+    assert (accepted.threshold.calibrated_on, accepted.acceptance.pictures, accepted.acceptance.flips) == (7, 12, 0)
+
+
+def test_reuse_keeps_a_threshold_that_was_set_and_asks_for_the_same_kind_of_build(tmp_path: Path) -> None:
+    request = tiny_request(tmp_path, reuse=True)
+    path, first = build_engine(request)
+    by_hand = first.model_copy(update={"threshold": Threshold(value=0.3, rule="manual")})
+    by_hand.write(path)
+    assert build_engine(request) == (path, by_hand)
+    assert build_engine(replace(request, budget={"max_drop": 1}))[1].budget == {"max_drop": 1}
 
 
 def test_reuse_keeps_an_engine_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aand_edge.errors import DataError, UsageError
-from aand_edge.evaluation.threshold import conformal_threshold, f1_threshold, rate_threshold
+from aand_edge.evaluation.threshold import conformal_threshold, f1_threshold, held_out_threshold, rate_threshold
 
 
 def labels(text):
@@ -70,6 +70,27 @@ def test_conformal_keeps_its_promise_with_ties():
         row = draw.integers(0, 4, 39).astype(float)
         rejects.append(conformal_threshold(row[:19], 0.1).rejects(row[19:]).mean())
     assert np.mean(rejects) <= 0.1
+
+
+def test_pictures_that_gave_the_ranges_give_no_threshold_where_the_others_promise_enough():
+    scores = np.concatenate((np.zeros(16), np.arange(1.0, 20.0)))
+    threshold = held_out_threshold(scores, np.arange(16), 0.05)
+    assert threshold == conformal_threshold(scores[16:], 0.05)
+    assert (threshold.promised_false_rejects, threshold.note) == (0.05, "")
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.04])
+def test_where_the_others_cannot_promise_it_all_are_taken_and_it_is_said(rate):
+    scores = np.arange(35.0)
+    threshold = held_out_threshold(scores, np.arange(16), rate)
+    everything = conformal_threshold(scores, rate)
+    assert (threshold.value, threshold.calibrated_on) == (everything.value, 35)
+    assert threshold.note == f"{everything.note} The ranges were read from 16 of these 35 pictures.".strip()
+
+
+def test_without_ranges_every_held_out_picture_counts():
+    scores = np.arange(5.0)
+    assert held_out_threshold(scores, np.array([], dtype=np.intp), 0.01) == conformal_threshold(scores, 0.01)
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])

@@ -12,13 +12,22 @@ import pytest
 from aand_edge.artifacts import HoldoutSet, ModelCard
 from aand_edge.errors import AandEdgeError, DataError, UsageError
 from aand_edge.export import parity
-from aand_edge.export.export import Exported, ExportOptions, export_model
+from aand_edge.export.export import Exported, ExportOptions, _drawn, export_model
 from aand_edge.export.graph import OPSET
 from aand_edge.graph_facts import GraphFacts
 
 FRAME = (200, 120)  # width, height, as in conftest.py
 
 Export = Callable[..., Exported]
+
+
+@pytest.mark.parametrize(("side", "most"), [(256, 128), (1024, 128), (1600, 69), (4000, 64)])
+def test_as_many_held_out_pictures_travel_as_memory_allows(side: int, most: int) -> None:
+    names = [f"{number}.png" for number in range(300)]
+    drawn = _drawn(names, 3 * side * side)
+    assert len(set(drawn)) == most
+    assert drawn != tuple(names[:most]), "the first are those of one shift"
+    assert _drawn(names[:9], 3 * side * side) == tuple(names[:9])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -41,9 +41,10 @@ class Growth:
         self._count += 1
 
     def to_dict(self) -> dict[str, Any]:
-        """First and last, the most, and the slope an hour over the second half with its standard error."""
+        """First and last, the most of each half, and the second's slope an hour with its standard error."""
         samples = self._samples[: self._count]
-        half = samples[len(samples) // 2 :]
+        middle = len(samples) // 2
+        half = samples[middle:]
         found = {}
         for index, name in enumerate(COLUMNS, start=1):
             column = samples[:, index]
@@ -53,7 +54,7 @@ class Growth:
             found[name] = {
                 "first": float(column[0]),
                 "last": float(column[-1]),
-                "most": float(column.max()),
+                "most_of_halves": [float(each.max()) for each in (column[:middle], column[middle:])],
                 "slope_an_hour": round(slope, 3),
                 "standard_error": round(error, 3),
             }

@@ -35,8 +35,10 @@ def _told(sinks: dict[str, dict[str, int]], key: str) -> str:
     return ", ".join(f"{name} {row[key]}" for name, row in sinks.items() if row[key]) or "none"
 
 
-def _grown(name: str, row: dict[str, float]) -> tuple[str, str]:
+def _grown(name: str, row: dict[str, Any]) -> tuple[str, str]:
     what, _, unit = name.partition("_")
     unit = " MB" if unit else ""
     slope = f"{row['slope_an_hour']:.2f} ± {row['standard_error']:.2f}{unit} an hour over the second half"
-    return what, f"first {row['first']:.0f}{unit}, last {row['last']:.0f}{unit}, most {row['most']:.0f}{unit}; {slope}"
+    before, after = row["most_of_halves"]
+    most = f"most {before:.0f}{unit} in the first half, {after:.0f}{unit} in the second"
+    return what, f"first {row['first']:.0f}{unit}, last {row['last']:.0f}{unit}; {most}; {slope}"

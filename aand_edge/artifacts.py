@@ -25,6 +25,8 @@ from aand_edge.errors import ArtefactMismatchError
 
 Precision = Literal["fp32", "fp16", "int8"]
 
+FALSE_REJECTS = 0.01  # share of good parts that may be rejected, where nothing else is asked for
+
 WEIGHTS, CARD = "model.safetensors", "card.json"  # in a model's folder
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aand_edge.artifacts import FALSE_REJECTS
+
 # Names that live where torch is needed; a test holds them to those.
 Backbone = Literal["wide_resnet50_2", "resnet50", "resnet34", "resnet18", "efficientnet_lite0"]
 Preset = Literal["paper", "short"]
@@ -78,7 +80,7 @@ class TrainSettings(Section):
 class ThresholdSettings(Section):
     """[threshold]"""
 
-    false_rejects: float = Field(0.01, gt=0, lt=1)
+    false_rejects: float = Field(FALSE_REJECTS, gt=0, lt=1)
 
 
 class CalibrateSettings(Section):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aand_edge.artifacts import (
+    FALSE_REJECTS,
     Acceptance,
     EngineFacts,
     EngineManifest,
@@ -51,7 +52,7 @@ class BuildRequest:
     folder: Path
     options: BuildOptions
     backend: str = "auto"
-    false_rejects: float = 0.01
+    false_rejects: float = FALSE_REJECTS
     reuse: bool = False
     budget: dict[str, Any] | None = None  # the search that chose what is quantised, for the manifest
 

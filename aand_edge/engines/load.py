@@ -5,11 +5,12 @@ An engine is named by its file or its manifest, or by the address of a server's 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aand_edge.artifacts import EngineFacts, EngineManifest, sha256_file
+from aand_edge.artifacts import FALSE_REJECTS, EngineFacts, EngineManifest, sha256_file
 from aand_edge.engines.base import Backend, Runner
 from aand_edge.engines.registry import find_backend
 from aand_edge.engines.triton.runner import ask, load_served
@@ -110,29 +111,38 @@ def check_weight_bits(what: Path, bits: int, backend: Backend, hint: str) -> Non
 
 
 def rebuild_hint(manifest: EngineFacts) -> str:
-    """The command that makes this engine anew."""
+    """The commands that make this engine anew, on one line of a shell."""
+    taken = _taken(manifest)
+    precision = ["--precision", manifest.precision]
+    build = ["aand-edge", "build", manifest.model, *precision, "--backend", manifest.backend, *taken]
+    build += ["--quantise", ",".join(manifest.quantised)] if manifest.quantised else []
+    build += _options(manifest.options)
+    build += ["--target", ",".join(manifest.device["targets"].split())] if "targets" in manifest.device else []
+    if isinstance(manifest, EngineManifest) and manifest.threshold.asked_false_rejects not in (None, FALSE_REJECTS):
+        build += ["--false-rejects", f"{manifest.threshold.asked_false_rejects:g}"]
+    commands = [build]
+    if manifest.colour == "RGB":  # which only an export can ask for; a build keeps to the graph that lies there
+        commands.insert(0, ["aand-edge", "export", manifest.model, *precision, *taken, "--colour", "RGB"])
+    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`."
+
+
+def _taken(manifest: EngineFacts) -> list[str]:
+    """What the engine takes at a call, as the options say it."""
     height, width = manifest.frame
     framed = manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
-    parts = [
-        f"aand-edge build {manifest.model} --precision {manifest.precision} --backend {manifest.backend}",
-        f"--frame {width}x{height}" if framed else "",
-        f"--roi {','.join(map(str, manifest.roi))}" if manifest.roi else "",
-        f"--quantise {','.join(manifest.quantised)}" if manifest.quantised else "",
-        *_options(manifest.options),
-        f"--target {','.join(manifest.device['targets'].split())}" if "targets" in manifest.device else "",
+    return [
+        *(["--frame", f"{width}x{height}"] if framed else []),
+        *(["--roi", ",".join(map(str, manifest.roi))] if manifest.roi else []),
+        *(["--batch", str(manifest.batch)] if manifest.batch > 1 else []),
     ]
-    return f"Build it here: `{' '.join(filter(None, parts))}`."
 
 
 def _options(built: Mapping[str, Any]) -> list[str]:
     """The options of `build` that are not left at their default."""
-    return [
-        f"--threads {built['threads']}" if built.get("threads") else "",
-        f"--opt-level {built['opt_level']}" if built.get("opt_level") is not None else "",
-        f"--workspace-mb {built['workspace_mb']}" if built.get("workspace_mb") else "",
-        "--zero-copy" if built.get("zero_copy") else "",
-        f"--server {built['server']}" if built.get("server") else "",
-    ]
+    told = {f"--{name.replace('_', '-')}": built.get(name) for name in ("threads", "workspace_mb", "server")}
+    options = [word for option, value in told.items() if value for word in (option, str(value))]
+    options += ["--opt-level", str(built["opt_level"])] if built.get("opt_level") is not None else []  # 0 is one
+    return options + (["--zero-copy"] if built.get("zero_copy") else [])
 
 
 def open_runner(place: EnginePlace) -> Runner:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import Threshold
+from aand_edge.artifacts import FALSE_REJECTS, Threshold
 from aand_edge.errors import DataError, UsageError
 from aand_edge.evaluation.metrics import checked_scores
 
@@ -18,7 +18,7 @@ Scores = NDArray[np.floating[Any]]
 _ROUNDING = 1e-9
 
 
-def conformal_threshold(normal_scores: Scores, false_rejects: float = 0.01) -> Threshold:
+def conformal_threshold(normal_scores: Scores, false_rejects: float = FALSE_REJECTS) -> Threshold:
     """Split conformal threshold from held-out good pictures alone, which need no anomaly.
 
     With n exchangeable scores, a new good part scores above the k-th smallest with probability 1 − k / (n + 1) at
@@ -45,7 +45,7 @@ def conformal_threshold(normal_scores: Scores, false_rejects: float = 0.01) -> T
     )
 
 
-def held_out_threshold(scores: Scores, calibrated: NDArray[np.intp], false_rejects: float = 0.01) -> Threshold:
+def held_out_threshold(scores: Scores, calibrated: NDArray[np.intp], false_rejects: float = FALSE_REJECTS) -> Threshold:
     """The conformal threshold of an engine whose ranges were read from some of the held-out pictures themselves.
 
     calibrated   their rows; none where nothing is quantised
@@ -103,7 +103,7 @@ def _below(levels: NDArray[np.float64], cut: int) -> float:
     return middle if lower < middle < upper else lower
 
 
-def rate_threshold(scores: Scores, anomalous: NDArray[np.bool_], false_rejects: float = 0.01) -> Threshold:
+def rate_threshold(scores: Scores, anomalous: NDArray[np.bool_], false_rejects: float = FALSE_REJECTS) -> Threshold:
     """The smallest threshold that rejects at most the share `false_rejects` of the labelled good pictures.
 
     It holds for these pictures and promises nothing of new ones. Raises DataError without a good picture.

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aand_edge.artifacts import CARD, ModelCard, check_writable, write_json
+from aand_edge.artifacts import CARD, FALSE_REJECTS, ModelCard, check_writable, write_json
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.errors import ArtefactMismatchError, UsageError
@@ -57,7 +57,7 @@ class TrainingOptions:
     textures: Path | None = None
     device: str = "auto"
     cache_mb: int = 4096  # of main memory, for the advanced features of stage two
-    false_rejects: float = 0.01
+    false_rejects: float = FALSE_REJECTS
     fresh: bool = False  # start over even where a snapshot lies
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aand_edge.artifacts import Threshold
 from aand_edge.engines.build import build_engine
 from aand_edge.engines.load import list_engines, load_engine, rebuild_hint
 from aand_edge.engines.openvino import OpenVino
@@ -69,9 +70,18 @@ def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) 
     other = {"frame": (720, 1280), "roi": (280, 0, 720, 720), "options": {"threads": 2, "precision": "fp32"}}
     gpu = {"opt_level": 0, "workspace_mb": 64, "zero_copy": True}
     quantised = manifest.model_copy(update={"quantised": ("teacher2", "bottleneck"), "options": gpu})
-    assert "--quantise teacher2,bottleneck --opt-level 0 --workspace-mb 64 --zero-copy`" in rebuild_hint(quantised)
-    assert "--backend onnxruntime`" in rebuild_hint(manifest)
-    assert "--frame 1280x720 --roi 280,0,720,720 --threads 2`" in rebuild_hint(manifest.model_copy(update=other))
+    assert (
+        "--quantise teacher2,bottleneck --workspace-mb 64 --opt-level 0 --zero-copy --false-rejects 0.1`"
+        in rebuild_hint(quantised)
+    )
+    assert "--backend onnxruntime --false-rejects 0.1`" in rebuild_hint(manifest)
+    by_hand = {**other, "threshold": Threshold(value=0.5, rule="manual")}
+    assert "--frame 1280x720 --roi 280,0,720,720 --threads 2`" in rebuild_hint(manifest.model_copy(update=by_hand))
+    four = manifest.model_copy(update={"model": "line 1", "batch": 4, "colour": "RGB"})
+    assert (
+        "`aand-edge export 'line 1' --precision fp32 --batch 4 --colour RGB && "
+        "aand-edge build 'line 1' --precision fp32 --backend onnxruntime --batch 4 --false-rejects 0.1`"
+    ) in rebuild_hint(four)
 
 
 def test_an_engine_without_its_manifest_is_refused(tmp_path: Path) -> None:

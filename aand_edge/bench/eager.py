@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import torch
 
 from aand_edge.bench.contender import Contender
-from aand_edge.engines.base import Frames, Outputs, check_frames
+from aand_edge.engines.base import Frames, Outputs, Runner, check_frames
 from aand_edge.errors import UsageError
 from aand_edge.training.checkpoint import load_model
 
@@ -32,7 +31,7 @@ def eager_contender(folder: Path) -> Contender:
     )
 
 
-class EagerRunner:
+class EagerRunner(Runner):
     """A `base.Runner` over the trained module."""
 
     def __init__(self, folder: Path) -> None:
@@ -50,11 +49,3 @@ class EagerRunner:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def __enter__(self) -> EagerRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from aand_edge.artifacts import EngineFacts, EngineManifest
     from aand_edge.artifacts import Precision as PrecisionName
+    from aand_edge.cli.graphs import GraphFiles
     from aand_edge.config import Workspace
     from aand_edge.engines.base import Backend as Engines
     from aand_edge.engines.base import BuildOptions
@@ -79,20 +80,14 @@ def command(
     from aand_edge.cli.budget import BudgetRequest, search_regions
     from aand_edge.cli.graphs import Int8, Taken, find_graph
     from aand_edge.cli.options import refuse_without
-    from aand_edge.cli.show import ticking
     from aand_edge.config import Workspace
     from aand_edge.engines.budget import Budget
-    from aand_edge.engines.build import BuildRequest, build_engine
     from aand_edge.engines.registry import find_backend
-    from aand_edge.errors import UsageError
 
     named_graph = model is not None and model.endswith(".onnx")
     refuse_without("--max-drop", max_drop is not None, data=data, layout=layout, category=category, max_flips=max_flips)
-    if named_graph and (frame or roi or batch or quantise):
-        raise UsageError(
-            f"{model} has a frame, a region, a batch and a quantisation of its own",
-            "Leave --frame, --roi, --batch and --quantise out, or name the model.",
-        )
+    if named_graph:
+        _check_left_to_the_graph(str(model), frame, roi, batch, quantise)
     workspace = Workspace.open()
     settings = workspace.settings
     asked = checked_precision(precision or settings.build.precision)
@@ -101,37 +96,70 @@ def command(
     chosen = find_backend(backend or settings.build.backend)
     tensorrt = {"opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
     options = _options(workspace, chosen, asked, target, {"threads": threads, "server": server, **tensorrt})
-    regions = parse_regions(quantise, settings.build.quantise)
     taken = Taken(frame, roi, batch or settings.build.batch)
+    regions = parse_regions(quantise, settings.build.quantise)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
     if max_drop is not None:
-        if asked != "int8":
-            raise UsageError(f"--max-drop is for int8 engines, {asked} was asked for", "Add --precision int8.")
-        if named_graph:
-            raise UsageError("--max-drop quantises a model's graphs itself", "Name the model, not one of its graphs.")
-        if options.targets:
-            raise UsageError("--max-drop measures on this machine, --target builds for others", "Leave one out.")
-        if chosen.name == "triton":
-            raise UsageError("--max-drop builds engines, a server has its own", "Quantise before you export.")
+        _check_searchable(chosen, options, named_graph)
         budget = Budget(max_drop, 1.0 if max_flips is None else max_flips)
         search = BudgetRequest(model, taken, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
         int8 = replace(int8, regions=_chosen(report, as_json).regions)
     files = find_graph(workspace, model, asked, taken, int8)
+    path, engine = _build(workspace, files, chosen, options, rate, reuse, report)
+    _show(path, engine, report, as_json)
+
+
+def _check_left_to_the_graph(graph: str, *options: object) -> None:
+    """Raises UsageError for an option that a named graph has decided already."""
+    from aand_edge.errors import UsageError
+
+    if any(options):
+        raise UsageError(
+            f"{graph} has a frame, a region, a batch and a quantisation of its own",
+            "Leave --frame, --roi, --batch and --quantise out, or name the model.",
+        )
+
+
+def _check_searchable(backend: Engines, options: BuildOptions, named_graph: bool) -> None:
+    """Raises UsageError where there is nothing that --max-drop could choose or measure."""
+    from aand_edge.errors import UsageError
+
+    if options.precision != "int8":
+        raise UsageError(f"--max-drop is for int8 engines, {options.precision} was asked for", "Add --precision int8.")
+    if named_graph:
+        raise UsageError("--max-drop quantises a model's graphs itself", "Name the model, not one of its graphs.")
+    if options.targets:
+        raise UsageError("--max-drop measures on this machine, --target builds for others", "Leave one out.")
+    if backend.name == "triton":
+        raise UsageError("--max-drop builds engines, a server has its own", "Quantise before you export.")
+
+
+def _build(
+    workspace: Workspace,
+    files: GraphFiles,
+    backend: Engines,
+    options: BuildOptions,
+    false_rejects: float,
+    reuse: bool,
+    report: BudgetReport | None,
+) -> tuple[Path, EngineFacts]:
+    from aand_edge.cli.show import ticking
+    from aand_edge.engines.build import BuildRequest, build_engine
+
     request = BuildRequest(
         graph=files.graph,
         holdout=files.holdout,
         folder=workspace.engines,
         options=options,
-        backend=chosen.name,
-        false_rejects=rate,
+        backend=backend.name,
+        false_rejects=false_rejects,
         reuse=reuse,
         budget=report.model_dump(mode="json") if report else None,
     )
     with ticking("accept") as tick:
-        path, engine = build_engine(request, tick)
-    _show(path, engine, report, as_json)
+        return build_engine(request, tick)
 
 
 def _options(

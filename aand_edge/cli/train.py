@@ -88,7 +88,13 @@ def command(
         threshold={"false_rejects": false_rejects},
     )
     if preview is None:
-        refuse_without("--amplify", asked.train.amplify, epochs_amplify=epochs_amplify, textures=textures)
+        refuse_without(
+            "--amplify",
+            asked.train.amplify,
+            epochs_amplify=epochs_amplify,
+            steps_amplify=steps_amplify,
+            textures=textures,
+        )
     options = replace(_options(Workspace(workspace.root, asked)), cache_mb=cache_mb, fresh=fresh)
     parts = open_category(workspace, data, layout, category)
     if preview is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class BuiltEngine:
 
 
 class Runner(Protocol):
-    """A loaded engine. A context manager; allocates once and keeps its device in one thread."""
+    """A loaded engine, closed when its `with` block is left. It allocates once and keeps its device in one thread."""
 
     def infer(self, frames: Frames) -> Outputs:
         """frames: uint8 (N, H, W, 3) in the manifest's size and channel order."""
@@ -80,11 +80,16 @@ class Runner(Protocol):
 
     def close(self) -> None: ...
 
-    def __enter__(self) -> Runner: ...
+    def __enter__(self: RunnerT) -> RunnerT:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
+
+
+RunnerT = TypeVar("RunnerT", bound=Runner)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class Backend(Protocol):
 
     def runnable(self) -> str | None:
         """None where engines can be run here, otherwise one sentence why not."""
-        ...
+        return self.available()
 
     def version(self) -> str: ...
 
@@ -118,7 +123,7 @@ class Backend(Protocol):
 
     def differences(self, built: Mapping[str, str]) -> list[Difference]:
         """In what this machine is not the one whose `device` facts these are; an engine loads where in nothing."""
-        ...
+        return differing(built, self.device())
 
     def int8_weight_bits(self) -> int:
         """Bits of int8 weights whose products cannot saturate here: 8, or 7."""

@@ -8,19 +8,18 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from aand_edge.engines.base import (
+    Backend,
     BuildOptions,
     BuiltEngine,
-    Difference,
     Frames,
     Outputs,
+    Runner,
     check_frames,
-    differing,
     refuse_options,
 )
 from aand_edge.engines.cpu import int8_weight_bits
@@ -31,7 +30,7 @@ ELEMENTS = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64
 EXACT_HALF_QUANTISATION = (1, 32)  # before it, QuantizeLinear of float16 truncates: all scores move
 
 
-class OnnxRuntime:
+class OnnxRuntime(Backend):
     """The backend; see `base.Backend`."""
 
     name = "onnxruntime"
@@ -49,12 +48,6 @@ class OnnxRuntime:
 
     def device(self) -> dict[str, str]:
         return {"device": "CPU"}  # the graph runs on any: nothing of this machine is in the file
-
-    def runnable(self) -> str | None:
-        return self.available()
-
-    def differences(self, built: Mapping[str, str]) -> list[Difference]:
-        return differing(built, self.device())
 
     def int8_weight_bits(self) -> int:
         return int8_weight_bits()
@@ -85,7 +78,7 @@ class OnnxRuntime:
             raise ArtefactMismatchError(error.message, "Build it again with `aand-edge build`.") from None
 
 
-class OnnxRuntimeRunner:
+class OnnxRuntimeRunner(Runner):
     """A loaded graph."""
 
     def __init__(self, session: Any) -> None:
@@ -102,14 +95,6 @@ class OnnxRuntimeRunner:
 
     def close(self) -> None:
         self._session = None
-
-    def __enter__(self) -> OnnxRuntimeRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _version_of(version: str) -> tuple[int, ...]:

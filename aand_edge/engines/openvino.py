@@ -10,19 +10,18 @@ import io
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from aand_edge.engines.base import (
+    Backend,
     BuildOptions,
     BuiltEngine,
-    Difference,
     Frames,
     Outputs,
+    Runner,
     check_frames,
-    differing,
     refuse_options,
 )
 from aand_edge.engines.cpu import int8_weight_bits
@@ -37,7 +36,7 @@ from aand_edge.engines.openvino_layers import (
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
 
-class OpenVino:
+class OpenVino(Backend):
     """The backend; see `base.Backend`."""
 
     name = "openvino"
@@ -61,12 +60,6 @@ class OpenVino:
             "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
             "formats": " ".join(sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))),
         }
-
-    def runnable(self) -> str | None:
-        return self.available()
-
-    def differences(self, built: Mapping[str, str]) -> list[Difference]:
-        return differing(built, self.device())
 
     def int8_weight_bits(self) -> int:
         return int8_weight_bits()
@@ -112,7 +105,7 @@ class OpenVino:
         return OpenVinoRunner(compiled)
 
 
-class OpenVinoRunner:
+class OpenVinoRunner(Runner):
     """A loaded engine: one request, one input buffer."""
 
     def __init__(self, compiled: Any) -> None:
@@ -137,14 +130,6 @@ class OpenVinoRunner:
 
     def close(self) -> None:
         self._request = None
-
-    def __enter__(self) -> OpenVinoRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _settings(precision: str, threads: int) -> dict[str, Any]:

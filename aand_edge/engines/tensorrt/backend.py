@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aand_edge.engines import cuda
-from aand_edge.engines.base import BuildOptions, BuiltEngine, Difference, differing, refuse_options
+from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Difference, differing, refuse_options
 from aand_edge.engines.tensorrt.build import build_plan
 from aand_edge.engines.tensorrt.inspector import check_precision, executed_precisions
 from aand_edge.engines.tensorrt.library import Library, collecting_logger, missing, open_library
@@ -17,7 +17,7 @@ from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDepend
 L4T_RELEASE = Path("/etc/nv_tegra_release")
 
 
-class TensorRt:
+class TensorRt(Backend):
     """The backend; see `base.Backend`."""
 
     name = "tensorrt"

@@ -13,12 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from aand_edge.engines.base import Frames, Outputs, check_frames
+from aand_edge.engines.base import Frames, Outputs, Runner, check_frames
 from aand_edge.engines.cuda import CapturedGraph, Cuda, HostBuffer
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 
@@ -39,7 +38,7 @@ class Slot:
     graph: CapturedGraph | None = None
 
 
-class TensorRtRunner:
+class TensorRtRunner(Runner):
     """See `base.Runner`; besides, `submit` and `collect` keep two frames under way.
 
     graph_note   a sentence why no CUDA graph is used, "" where one is
@@ -100,14 +99,6 @@ class TensorRtRunner:
             self._in_thread(self._release)
         self._thread.shutdown()
         self._thread = None
-
-    def __enter__(self) -> TensorRtRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _alive(self) -> ThreadPoolExecutor:
         if self._thread is None:

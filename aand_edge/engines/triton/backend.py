@@ -10,23 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from aand_edge.artifacts import sha256_file
-from aand_edge.engines.base import BuildOptions, BuiltEngine, Difference, differing, refuse_options
+from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Difference, differing, refuse_options
 from aand_edge.engines.triton.repository import PROTOCOL
 from aand_edge.engines.triton.runner import EXPORT, TritonRunner, ask, missing
 from aand_edge.engines.triton.uri import SCHEME, TritonUri
 from aand_edge.errors import ArtefactMismatchError, UsageError
 
 
-class Triton:
+class Triton(Backend):
     """The backend; see `base.Backend`."""
 
     name = "triton"
     suffix = ".triton"
 
     def available(self) -> str | None:
-        return missing()
-
-    def runnable(self) -> str | None:
         return missing()
 
     def version(self) -> str:

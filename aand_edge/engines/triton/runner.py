@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from aand_edge.artifacts import EngineManifest
-from aand_edge.engines.base import Frames, Outputs, check_frames
+from aand_edge.engines.base import Frames, Outputs, Runner, check_frames
 from aand_edge.engines.triton.config import MANIFEST
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
@@ -71,7 +70,7 @@ def ask(uri: TritonUri) -> Served:
     return Served(manifest, str(told.platform))
 
 
-class TritonRunner:
+class TritonRunner(Runner):
     """One version of a served model: a newer one has another threshold, and is no longer this engine."""
 
     def __init__(self, uri: TritonUri, manifest: EngineManifest, version: str) -> None:
@@ -118,14 +117,6 @@ class TritonRunner:
         if self._client is not None:
             self._client.close()
             self._client = None
-
-    def __enter__(self) -> TritonRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _client(uri: TritonUri) -> Any:

@@ -14,7 +14,7 @@ from aand_edge.data.layouts import Sample
 from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize, uncrop
-from aand_edge.engines.base import Frames, Runner
+from aand_edge.engines.base import Frames, Runner, filled
 from aand_edge.evaluation.metrics import Metrics, evaluate
 
 EXAMPLES = 4  # pictures kept of each group, with their maps, for the report
@@ -80,9 +80,8 @@ def prepare(sample: Sample, contender: Contender) -> Prepared:
 
 
 def batch_of(prepared: Sequence[Prepared], size: int) -> Frames:
-    """A whole batch (size, H, W, 3) of what is there, its last frame repeated where there is too little."""
-    frames = [item.frame for item in prepared]
-    return np.stack(frames + [frames[-1]] * (size - len(frames)))
+    """A whole batch (size, H, W, 3) of what is there."""
+    return filled(np.stack([item.frame for item in prepared]), size)
 
 
 def judge_split(

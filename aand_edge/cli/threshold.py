@@ -81,7 +81,7 @@ def accept_pending(workspace: Workspace, engine: str | None, false_rejects: floa
     from aand_edge.cli.show import say
 
     for pending in sorted(workspace.engines.glob("*.pending")):
-        if engine not in (None, pending.stem):
+        if pending.name.startswith(".") or engine not in (None, pending.stem):  # a build is just writing that one
             continue
         try:
             _accept(workspace, pending, false_rejects)

@@ -153,6 +153,11 @@ def refuse_options(backend: str, options: BuildOptions, *had: str) -> None:
             raise UsageError(f"--{option} has no effect on {backend} engines", "Leave it out.")
 
 
+def filled(frames: Frames, batch: int) -> Frames:
+    """A whole batch (batch, H, W, 3) of the frames that there are, the last one repeated where there are too few."""
+    return np.ascontiguousarray(np.concatenate((frames, np.repeat(frames[-1:], batch - len(frames), axis=0))))
+
+
 def check_frames(frames: Frames, shape: tuple[int, ...]) -> None:
     """Raises UsageError where frames are not what the engine was built for."""
     if frames.dtype != np.uint8 or frames.shape != shape:

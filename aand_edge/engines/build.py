@@ -27,8 +27,8 @@ from aand_edge.artifacts import (
 )
 from aand_edge.data.pictures import brightness
 from aand_edge.data.resize import crop
-from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner
-from aand_edge.engines.load import check_engine, check_weight_bits
+from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner, filled
+from aand_edge.engines.load import check_engine, check_weight_bits, open_engine
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import held_out_threshold
@@ -105,12 +105,8 @@ def accept_engine(
     """
     waiting = PendingEngine.read(pending)
     told = EngineFacts(**waiting.model_dump(exclude={"holdout"}))
-    engine = pending.parent / waiting.engine
-    backend = find_backend(waiting.backend)
-    check_engine(engine, told, backend)
-    pictures = read_holdout(holdout, told)
-    with backend.load(engine, waiting.options) as runner:
-        manifest = accept_runner(told, runner, pictures, false_rejects, progress)
+    with open_engine(pending.parent / waiting.engine, told) as runner:
+        manifest = accept_runner(told, runner, read_holdout(holdout, told), false_rejects, progress)
     path = pending.parent / f"{waiting.name}.json"
     manifest.write(path)
     pending.unlink()
@@ -177,8 +173,7 @@ def score_frames(
     scores = []
     for start in range(0, len(frames), batch):
         part = frames[start : start + batch]
-        filled = np.concatenate((part, np.repeat(part[-1:], batch - len(part), axis=0)))
-        outputs = runner.infer(np.ascontiguousarray(filled))
+        outputs = runner.infer(filled(part, batch))
         if not np.isfinite(outputs.anomaly_map).all():
             raise AandEdgeError("The engine answers with maps that are not finite", "Build it with --precision fp32.")
         scores.append(outputs.score[: len(part)])

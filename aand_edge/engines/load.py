@@ -29,16 +29,23 @@ def load_engine(place: EnginePlace) -> tuple[EngineManifest, Runner]:
     if isinstance(place, TritonUri):
         return load_served(place)
     manifest = read_manifest(place)
-    engine = place.parent / manifest.engine
-    backend = backend_of(manifest)
-    check_engine(engine, manifest, backend)
+    return manifest, open_engine(place.parent / manifest.engine, manifest)
+
+
+def open_engine(engine: Path, told: EngineFacts) -> Runner:
+    """A runner of an engine file, of which its manifest (or what waits in its place) tells the facts.
+
+    Raises as `load_engine`.
+    """
+    backend = backend_of(told)
+    check_engine(engine, told, backend)
     try:
-        return manifest, backend.load(engine, manifest.options)
+        return backend.load(engine, told.options)
     except ArtefactMismatchError as error:
-        raise ArtefactMismatchError(error.message, rebuild_hint(manifest)) from None
+        raise ArtefactMismatchError(error.message, rebuild_hint(told)) from None
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactMismatchError(
-            f"The options in the manifest of {engine} are wrong ({error})", rebuild_hint(manifest)
+            f"The options in the manifest of {engine} are wrong ({error})", rebuild_hint(told)
         ) from None
 
 
@@ -59,7 +66,7 @@ def read_manifest(path: EnginePlace) -> EngineManifest:
     return manifest
 
 
-def backend_of(manifest: EngineManifest) -> Backend:
+def backend_of(manifest: EngineFacts) -> Backend:
     """The backend that an engine was built with.
 
     Raises ArtefactMismatchError where there is no such backend, MissingDependencyError where it is not installed.

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from aand_edge.artifacts import Precision
+from aand_edge.engines.base import filled
 from aand_edge.errors import AandEdgeError
 from aand_edge.model.aand import Aand
 
@@ -72,13 +73,15 @@ def check_parity(
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     batch = session.get_inputs()[0].shape[0]
     map_max = map_sum = score_max = 0.0
-    for number, frame in enumerate(frames):
-        maps, scores = session.run(None, {"image": np.repeat(frame[None], batch, axis=0)})
-        error = np.abs(maps[0] - expected.maps[number])
-        map_max, map_sum = np.maximum(map_max, error.max()), map_sum + float(error.mean())  # maximum keeps a NaN
-        score_max = np.maximum(score_max, np.abs(scores[0] - expected.scores[number]))
+    for start in range(0, len(frames), batch):
+        part = frames[start : start + batch]  # different frames, or a batch that mixes them would not show
+        maps, scores = (answer[: len(part)] for answer in session.run(None, {"image": filled(part, batch)}))
+        done = start + len(part)
+        error = np.abs(maps - expected.maps[start:done])
+        map_max, map_sum = np.maximum(map_max, error.max()), map_sum + float(error.mean()) * len(part)  # keeps a NaN
+        score_max = np.maximum(score_max, np.abs(scores - expected.scores[start:done]).max())
         if progress:
-            progress(number + 1, len(frames))
+            progress(done, len(frames))
     tolerance = MAP_TOLERANCE[precision]
     if not map_max <= tolerance:
         raise AandEdgeError(

@@ -224,6 +224,23 @@ def test_an_engine_for_another_machine_waits_to_be_accepted_there(
 
 
 @pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"options": {}}, "The options in the manifest of .* are wrong"), ({"backend": "teapot"}, "needs the backend")],
+)
+def test_what_waits_and_is_spoilt_is_a_mismatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], said: str
+) -> None:
+    request = tiny_request(tmp_path, "elsewhere")
+    path, waiting = build_engine(request)
+    assert isinstance(waiting, PendingEngine)
+    monkeypatch.setattr(Elsewhere, "runs", True)
+    waiting.model_copy(update=changed).write(path)
+    with pytest.raises(ArtefactMismatchError, match=said):
+        accept_engine(path, request.holdout, 0.1)
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_changed_engine_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = tiny_request(tmp_path, "elsewhere")
     path, waiting = build_engine(request)

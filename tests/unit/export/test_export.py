@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
@@ -15,6 +16,7 @@ from aand_edge.export import parity
 from aand_edge.export.export import Exported, ExportOptions, _drawn, export_model
 from aand_edge.export.graph import OPSET
 from aand_edge.graph_facts import GraphFacts
+from tests.graphs import tiny_frames, write_tiny_graph
 
 FRAME = (200, 120)  # width, height, as in conftest.py
 
@@ -81,6 +83,25 @@ def test_a_batch_is_static(model: Path, export: Export) -> None:
     assert session.get_inputs()[0].shape == [3, 64, 64, 3]
     assert (exported.facts.batch, exported.facts.colour) == (3, "RGB")
     assert exported.graph.name == "part-64x64-b3.fp32.onnx", "beside the one that takes one frame"
+
+
+def test_a_batch_that_answers_for_another_of_its_frames_is_not_kept(tmp_path: Path) -> None:
+    path, frames = tmp_path / "tiny.fp32.onnx", tiny_frames(5)
+    write_tiny_graph(path, batch=2)
+    maps = frames.astype(np.float32).mean(axis=3) / 255
+    expected = parity.Reference(maps, maps.max(axis=(1, 2)))
+    found = parity.check_parity(path, frames, expected, "fp32")
+    assert (found.pictures, found.map_error_max) == (5, pytest.approx(0, abs=1e-6))
+    assert found.map_error_mean == pytest.approx(0, abs=1e-6)
+    graph = onnx.load(path)
+    cast = next(node for node in graph.graph.node if node.output[0] == "anomaly_map")
+    cast.output[0] = "each"
+    graph.graph.initializer.append(onnx.helper.make_tensor("order", onnx.TensorProto.INT64, [2], [1, 0]))
+    place = list(graph.graph.node).index(cast) + 1
+    graph.graph.node.insert(place, onnx.helper.make_node("Gather", ["each", "order"], ["anomaly_map"], axis=0))
+    onnx.save_model(graph, str(path))
+    with pytest.raises(AandEdgeError, match="differs from PyTorch"):
+        parity.check_parity(path, frames, expected, "fp32")
 
 
 def test_a_graph_that_differs_is_not_kept(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16"})
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, and the format that matrix products run in (float32, or bfloat16 under autocast)."""
+    """A device, and the format of what learns in stage two: float32, or bfloat16 under autocast."""
 
     device: torch.device
     dtype: torch.dtype

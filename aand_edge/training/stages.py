@@ -1,4 +1,9 @@
-"""What is learned: stage one amplifies anomalies in the teacher, stage two distils normality into the student."""
+"""What is learned: stage one amplifies anomalies in the teacher, stage two distils normality into the student.
+
+Teacher and RAA compute in float32 in both stages, as they will when parts are judged: features rounded to bfloat16 are
+other targets than those that the student is compared with later (on screw that cost 3 points of image AUROC). Only
+what learns in stage two, the bottleneck and the student, runs in the machine's faster format.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +34,13 @@ class AmplifyStep:
         pictures = self.compute.pictures(self.training.pictures[rows])
         foreground = self.training.foreground[rows].to(pictures.device)
         synthetic = self.synthesiser(pictures, foreground, generator)
-        with torch.no_grad(), self.compute.autocast():
+        with torch.no_grad():
             features = self.model.teacher(self.compute.pictures(synthetic.pictures))
-        focal_loss = amplify_loss = features[0].new_zeros((), dtype=torch.float32)
+        focal_loss = amplify_loss = features[0].new_zeros(())
         for raa, level in zip(self.model.raas(), features, strict=True):
             mask, object_ = patch_mask(synthetic.mask, level.shape[-1]), patch_mask(foreground, level.shape[-1])
-            with self.compute.autocast():
-                gate = raa.gate(level)
-                amplify_loss = amplify_loss + amplification(raa, level, mask, object_, generator)
-            focal_loss = focal_loss + focal(gate.float(), mask)
+            amplify_loss = amplify_loss + amplification(raa, level, mask, object_, generator)
+            focal_loss = focal_loss + focal(raa.gate(level), mask)
         return {"focal": focal_loss, "amplify": AMPLIFY_WEIGHT * amplify_loss}
 
 
@@ -94,7 +97,7 @@ class AdvancedFeatures:
 
     def _half(self, rows: slice | Tensor) -> list[Tensor]:
         """(B, H_k, W_k, C_k) a level; float16 keeps 11 bits of a feature, bfloat16 would keep 8."""
-        with torch.no_grad(), self.compute.autocast():
+        with torch.no_grad():
             advanced = self.model.advanced(self.compute.pictures(self.training.pictures[rows]).float())
         levels = (level.permute(0, 2, 3, 1).contiguous().half() for level in advanced)
         return [level.cpu() if self.keep else level for level in levels]

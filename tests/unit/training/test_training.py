@@ -22,9 +22,10 @@ from aand_edge.errors import ArtefactMismatchError, DataError, TrainingError, Us
 from aand_edge.model.aand import Aand
 from aand_edge.training import loop
 from aand_edge.training.checkpoint import load_model, save_model
-from aand_edge.training.pictures import split_holdout
+from aand_edge.training.compute import Compute
+from aand_edge.training.pictures import load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
-from aand_edge.training.stages import DistillStep
+from aand_edge.training.stages import AdvancedFeatures, DistillStep
 from aand_edge.training.train import TrainingOptions, train
 
 WEIGHTS_SEED = 7
@@ -229,6 +230,17 @@ def written(folder: Path, contents: list[str]) -> list[Sample]:
     for number, content in enumerate(contents):
         (folder / f"{number}.png").write_text(content)
     return [Sample(folder / f"{number}.png", "good") for number in range(len(contents))]
+
+
+def test_the_students_targets_are_as_exact_as_when_parts_are_judged(category: Category) -> None:
+    """Where the student learns in bfloat16, what it learns from is not rounded to its 8 bits."""
+    model = Aand("resnet18", 64).eval()
+    training = load_training(category.train, 64)
+    features = AdvancedFeatures(model, training, Compute(torch.device("cpu"), torch.bfloat16), 1000)
+    with torch.no_grad():
+        exact = model.advanced(training.pictures[:4].float())
+    for level, wanted in zip(features(torch.arange(4)), exact, strict=True):
+        assert torch.allclose(level, wanted, rtol=2**-11, atol=1e-6)  # the cache's half precision
 
 
 def test_a_full_disk_leaves_the_model_that_was_there(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from aand_edge.config.run import (
     RejectsSettings,
     RunSettings,
     WebhookSettings,
+    named_cameras,
 )
 from aand_edge.config.sections import (
     SCHEDULES,
@@ -65,5 +66,6 @@ __all__ = [
     "TrainSettings",
     "WebhookSettings",
     "Workspace",
+    "named_cameras",
     "write_template",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from aand_edge.config.sections import Section
+from aand_edge.errors import UsageError
 
 MQTT_PASSWORD = "AAND_EDGE_MQTT_PASSWORD"  # of the environment: a file may be read by others
 
@@ -119,3 +121,14 @@ class RunSettings(Section):
     def line_name(self) -> str:
         """What this station is called among a plant's: the machine's name, unless the file says another."""
         return self.line or socket.gethostname()
+
+
+def named_cameras(cameras: Sequence[CameraSettings]) -> dict[str, CameraSettings]:
+    """Each camera under a name of its own: the given one, or camera1, camera2, …
+
+    Raises UsageError where two have one.
+    """
+    named = {each.name or f"camera{number}": each for number, each in enumerate(cameras, start=1)}
+    if len(named) < len(cameras):
+        raise UsageError("Two cameras have one name", "Give each a name of its own: NAME=SOURCE.")
+    return named

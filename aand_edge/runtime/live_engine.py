@@ -62,11 +62,16 @@ class LiveEngine:
                 f"The first time it was: {first}. Run `aand-edge doctor`.",
             ) from error
 
-    def load_next(self) -> None:
-        """Begin to load what there is under the engine's name now; `swap` takes it when it is ready."""
-        if self._loading is None:
-            self._loading = threading.Thread(target=self._load_next, name="aand-engine-next", daemon=True)
-            self._loading.start()
+    def load_next(self) -> bool:
+        """Begin to load what there is under the engine's name now; `swap` takes it when it is ready.
+
+        False where one is being loaded already, which may not see what is there now: ask again.
+        """
+        if self._loading is not None:
+            return False
+        self._loading = threading.Thread(target=self._load_next, name="aand-engine-next", daemon=True)
+        self._loading.start()
+        return True
 
     def swap(self) -> EngineManifest | Exception | None:
         """Change to the engine that was loaded, if there is one; returns its manifest, or why there is none.
@@ -105,7 +110,10 @@ class LiveEngine:
         with suppress(Exception):  # a lost context may refuse to be closed
             self._runner.close()
         self.restarts += 1
-        self.manifest, self._runner = load_engine(self.path)
+        manifest, self._runner = load_engine(self.path)
+        before, self.manifest = self.manifest, manifest
+        if _takes(manifest) != _takes(before):  # a build that `swap` refused, or has not seen yet
+            raise AandEdgeError("The engine was built anew for other frames", "Start the loop again.")
 
     def _load_next(self) -> None:
         """In a thread of its own: loading takes seconds, and the old engine goes on judging."""
@@ -126,6 +134,11 @@ class LiveEngine:
             runner.close()
             return error
         return manifest, runner
+
+
+def _takes(manifest: EngineManifest) -> tuple[object, ...]:
+    """What frames must be prepared for."""
+    return manifest.frame, manifest.roi, manifest.batch, manifest.colour
 
 
 def _try_out(manifest: EngineManifest, runner: Runner) -> None:

@@ -21,6 +21,7 @@ from aand_edge.config import (
     RejectsSettings,
     RunSettings,
     Workspace,
+    named_cameras,
 )
 from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import UsageError
@@ -77,7 +78,7 @@ def run_station(
         late[0](event)
 
     run = workspace.settings.run
-    named = _named(cameras)
+    named = named_cameras(cameras)
     triggers = open_triggers({name: each.trigger for name, each in named.items()}, tell)
     ready = [
         Camera(name, each.source, lambda item: mailbox.put(item), _options(each), triggers[name])
@@ -101,7 +102,8 @@ def run_station(
             for sink in sinks
         ]
         settings = loop_settings(run, given)
-        reloader = Reloader(workspace.root, workspace.root / FILE, live, ready, given, tell)
+        of_file = ready if tuple(cameras) == run.cameras else []
+        reloader = Reloader(workspace.root, workspace.root / FILE, live, of_file, given, tell)
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
         loop = Loop(live, mailbox, ready, outlets, settings, gate, watchdog.around(reloader), observe)
         late.append(loop.publish)
@@ -118,18 +120,10 @@ def run_station(
 
 def check_cameras(cameras: Sequence[CameraSettings]) -> None:
     """Raises UsageError or MissingDependencyError for a camera that can never work, before an engine is loaded."""
-    named = _named(cameras)
+    named = named_cameras(cameras)
     for each in named.values():
         open_source(each.source, _options(each))
     open_triggers({name: each.trigger for name, each in named.items()})
-
-
-def _named(cameras: Sequence[CameraSettings]) -> dict[str, CameraSettings]:
-    """Each camera under a name of its own: the given one, or camera1, camera2, …"""
-    named = {each.name or f"camera{number}": each for number, each in enumerate(cameras, start=1)}
-    if len(named) < len(cameras):
-        raise UsageError("Two cameras have one name", "Give each a name of its own: NAME=SOURCE.")
-    return named
 
 
 def _options(camera: CameraSettings) -> SourceOptions:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+from contextlib import suppress
 from datetime import date, datetime, timezone
 from io import FileIO
 from pathlib import Path
@@ -106,8 +107,9 @@ class JsonlSink:
             self._file.close()
             self._file = None
         target = self._folder / f"verdicts-{self._day}.{self._next_number():03}.jsonl"
-        (self._folder / CURRENT).rename(target)
-        self._shelf.add(target)
+        with suppress(FileNotFoundError):  # somebody else has moved it away: the next line begins a new one
+            (self._folder / CURRENT).rename(target)
+            self._shelf.add(target)
         self._size = 0
 
     def _next_number(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import urllib.error
@@ -143,6 +144,8 @@ class WebhookSink:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             return False, str(getattr(reason, "strerror", None) or reason)
+        except Exception as error:  # the thread goes on whatever it is: the next event may pass
+            return True, type(error).__name__  # its text may show the url, and that a secret
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
@@ -154,8 +157,17 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
 
 def _host(url: str) -> str:
     """The address without path and query, which may hold a secret. Raises UsageError for what is no web address."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not re.fullmatch("[!-~]+", url):
+        raise UsageError(
+            "The webhook's url holds letters that no web address has",
+            "Write them as percent signs and numbers (%20 for a space, %C3%9F for ß), a host's as xn--….",
+        )
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        known = False
+    if not known or not parts.hostname:
         raise UsageError("The webhook's url is no web address", "Begin it with http:// or https:// and a host.")
     if parts.username is not None:
         raise UsageError("The webhook's url holds a password", "Put it into headers, as Authorization.")

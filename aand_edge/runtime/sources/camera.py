@@ -165,9 +165,10 @@ class Camera:
         picture = frame.picture
         if self._flip in FLIPS:
             picture = np.asarray(cv2.flip(picture, FLIPS[self._flip]), dtype=np.uint8)
-        if self.roi is None:
+        roi = self.roi  # once: the loop's thread may change it
+        if roi is None:
             return replace(frame, picture=picture)
-        x, y, width, height = self.roi
+        x, y, width, height = roi
         if x + width > picture.shape[1] or y + height > picture.shape[0]:
             raise DataError(
                 f"The region {width}x{height}+{x}+{y} leaves the picture of {picture.shape[1]}x{picture.shape[0]}",

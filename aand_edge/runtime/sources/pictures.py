@@ -55,13 +55,24 @@ class PictureSource:
         return Grab.now(np.empty((0, 0, 3), np.uint8))
 
     def _new(self, folder: Path) -> list[Path]:
-        """Files that are new and have stopped growing."""
-        found = [path for path in pictures_in(folder) if path not in self._seen]
-        sizes = {path: path.stat().st_size for path in found if path.exists()}
-        whole = [path for path, size in sizes.items() if size and self._sizes.get(path) == size]
+        """Files that are new and have stopped growing; none while the folder is away."""
+        try:
+            there = pictures_in(folder)
+        except OSError:
+            return []
+        sizes = {path: size for path in there if path not in self._seen and (size := _size(path))}
+        whole = [path for path, size in sizes.items() if self._sizes.get(path) == size]
         self._sizes = sizes
-        self._seen = (self._seen & set(pictures_in(folder))) | set(whole)  # what was taken away is forgotten
+        self._seen = (self._seen & set(there)) | set(whole)  # what was taken away is forgotten
         return whole
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 where the file is taken away this moment."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def find_pictures(source: str) -> list[Path]:

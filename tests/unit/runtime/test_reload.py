@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aand_edge.engines.build import build_engine
+from aand_edge.runtime import live_engine
 from aand_edge.runtime import reload as module
 from aand_edge.runtime.events import Noticed
-from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
 from aand_edge.runtime.loop import LoopSettings
 from aand_edge.runtime.reload import Reloader
 from aand_edge.runtime.sources.camera import Camera
@@ -79,6 +83,57 @@ def test_a_new_build_is_taken_and_a_broken_one_is_not(tmp_path: Path, engine: Pa
         until(lambda: look(LoopSettings()) is not None and len(told) == 2)
         assert "Changed to the new build of tiny.onnxruntime.fp32" in told[1].text
         assert live.manifest is not old
+
+
+def test_a_camera_without_a_name_has_the_one_that_the_loop_gives_it(tmp_path: Path, engine: Path) -> None:
+    camera = Camera("camera2", "test://", lambda item: None)
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [camera], {}, lambda told: None)
+        table = '[[run.cameras]]\nsource = "test://"\n'
+        write(tmp_path, f"{table}{table}roi = [1, 2, 30, 40]\n")
+        look(LoopSettings())
+        assert camera.roi == (1, 2, 30, 40)
+
+
+def test_what_is_written_while_a_build_is_loaded_is_loaded_after_it(
+    tmp_path: Path, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`threshold --set` twice within the seconds that an engine takes to load: the second counts."""
+    loading = threading.Event()
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [], {}, lambda told: None)
+        load = live_engine.load_engine
+
+        def slow(path: Path) -> object:
+            found = load(path)
+            assert loading.wait(20)
+            return found
+
+        monkeypatch.setattr(live_engine, "load_engine", slow)
+        for value in (1.5, 2.5):
+            set_threshold(engine, value)
+            look(LoopSettings())
+        loading.set()
+        until(lambda: look(LoopSettings()) is not None and live.manifest.threshold.value == 2.5)
+
+
+def test_an_engine_that_was_built_for_other_frames_is_not_taken_when_the_old_one_fails(
+    tmp_path: Path, engine: Path
+) -> None:
+    with LiveEngine(engine) as live:
+        frames = np.zeros((1, *live.manifest.frame, 3), np.uint8)
+        manifest = json.loads(engine.read_text())
+        manifest["colour"] = "RGB"
+        engine.write_text(json.dumps(manifest))
+        live._runner.close()  # as a context that is lost: its next answer is an error
+        with pytest.raises(EngineFailedError, match="built anew for other frames"):
+            live.infer(frames)
+
+
+def set_threshold(engine: Path, value: float) -> None:
+    manifest = json.loads(engine.read_text())
+    manifest["threshold"]["value"] = value
+    engine.write_text(json.dumps(manifest))
 
 
 def until(true: object) -> None:

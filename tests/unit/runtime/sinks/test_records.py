@@ -69,6 +69,16 @@ def test_files_are_bounded_in_size_and_in_all(tmp_path: Path) -> None:
     assert max(int(str(number)) for number in kept) == 59
 
 
+def test_a_file_that_somebody_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    with JsonlSink(tmp_path, max_mb=0.001) as sink:
+        sink.append(inspected(0))
+        (tmp_path / "verdicts.jsonl").rename(tmp_path / "moved")
+        for number in range(1, 12):
+            sink.append(inspected(number))
+    files = [tmp_path / "moved", *sorted(tmp_path.glob("verdicts-*.jsonl")), tmp_path / "verdicts.jsonl"]
+    assert [line["number"] for path in files for line in lines(path)] == list(range(12))
+
+
 def test_a_day_has_a_file_of_its_own(tmp_path: Path) -> None:
     with JsonlSink(tmp_path) as sink:
         sink.append(inspected(0))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aand_edge.errors import AandEdgeError, DataError, MissingDependencyError, UsageError
+from aand_edge.runtime.sources import pictures
 from aand_edge.runtime.sources.base import Grab, SourceOptions
 from aand_edge.runtime.sources.csi import pipeline
 from aand_edge.runtime.sources.genicam import to_bgr
@@ -128,6 +129,19 @@ def test_a_followed_folder_goes_on_with_pictures_that_are_whole(
         assert time.monotonic() < end
         grab = source.read()
     assert (grab.picture == 7).all()
+
+
+def test_a_followed_folder_may_be_away_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that is taken away while it is listed, and mounted again: the source does not end."""
+    monkeypatch.setattr(pictures, "LOOK_S", 0.001)
+    source = PictureSource(str(tmp_path), SourceOptions(follow=True))
+    with monkeypatch.context() as away:
+        away.setattr(pictures, "pictures_in", lambda folder: (tmp_path / "unmounted").iterdir().__next__())
+        assert (grab := source.read()) is not None
+        assert grab.picture.size == 0
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), 7, np.uint8))
+    grabs = [source.read() for _ in range(3)]
+    assert [grab.name for grab in grabs if grab is not None and grab.picture.size] == [str(tmp_path / "a.png")]
 
 
 def test_rendered_parts_are_the_same_by_seed_and_know_their_defects() -> None:

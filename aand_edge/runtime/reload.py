@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aand_edge.config import RunSettings, Workspace
+from aand_edge.config import RunSettings, Workspace, named_cameras
 from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import AandEdgeError
 from aand_edge.runtime.events import Noticed, now
@@ -28,7 +28,8 @@ Mark = tuple[int, int]  # when a file was written, ns, and its size
 class Reloader:
     """Called between two frames with the settings that hold; returns those to go on with.
 
-    given   fields of LoopSettings that the command line named, which go before the file
+    cameras   those of the file; the command line's keep the region that they were given there
+    given     fields of LoopSettings that the command line named, which go before the file
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Reloader:
     ) -> None:
         self._folder, self._file, self._engine, self._cameras = folder, file, engine, cameras
         self._given, self._tell = given, tell
-        self._asked, self._looked = False, time.monotonic()
+        self._asked, self._ask_server, self._looked = False, False, time.monotonic()
         self._settings_mark, self._engine_mark = mark(file), mark(engine.path)
 
     def request(self) -> None:
@@ -58,10 +59,11 @@ class Reloader:
         if not self._asked and time.monotonic() - self._looked < LOOK_S:
             return settings
         asked, self._asked, self._looked = self._asked, False, time.monotonic()
-        served = not isinstance(self._engine.path, Path)  # what a server has changed is only seen by asking it
-        if (found := mark(self._engine.path)) != self._engine_mark or (asked and served):
-            self._engine_mark = found
-            self._engine.load_next()
+        # What a server has changed is only seen by asking it.
+        self._ask_server = self._ask_server or (asked and not isinstance(self._engine.path, Path))
+        found = mark(self._engine.path)
+        if (found != self._engine_mark or self._ask_server) and self._engine.load_next():
+            self._engine_mark, self._ask_server = found, False
         if (found := mark(self._file)) != self._settings_mark or asked:
             self._settings_mark = found
             return self._read(settings)
@@ -70,13 +72,13 @@ class Reloader:
     def _read(self, settings: LoopSettings) -> LoopSettings:
         try:
             found = Workspace.open(self._folder).settings.run
+            named = named_cameras(found.cameras)
         except (AandEdgeError, OSError) as error:
             self._told("warning", f"The settings stay as they are: {error}")
             return settings
-        regions = {each.name: each.roi for each in found.cameras}
         for camera in self._cameras:
-            if camera.name in regions:
-                camera.roi = regions[camera.name]
+            if camera.name in named:
+                camera.roi = named[camera.name].roi
         read = loop_settings(found, self._given)
         self._told("info", f"Settings read again: {read}")
         return read

@@ -207,6 +207,34 @@ def test_a_webhook_that_nobody_answers_holds_nothing_up() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "aand-webhook"]
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://mes/ausschuß", "holds letters that no web address has"),
+        ("http://mes/scrap parts", "holds letters that no web address has"),
+        ("http://prüfstand/x", "holds letters that no web address has"),
+        ("http://mes:99999/x", "is no web address"),
+        ("http://[mes/x", "is no web address"),
+        ("mes/x", "is no web address"),
+        ("http://me:secret@mes/x", "holds a password"),
+    ],
+)
+def test_a_webhooks_url_that_cannot_be_posted_to_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason) as caught:
+        WebhookSink(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_webhook_goes_on_after_an_event_that_cannot_be_posted(hook: str) -> None:
+    with WebhookSink(hook, headers={"X-Line": "Prüfung №1"}) as sink:
+        sink.append(inspected(0))
+        until(lambda: sink.given_up == 1)
+        sink._headers.pop("X-Line")
+        with pytest.raises(AandEdgeError, match="UnicodeEncodeError"):
+            sink.append(inspected(1))
+        until(lambda: sink.delivered == 1)
+
+
 def test_prometheus_reads_what_happened(tmp_path: Path) -> None:
     parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
     zone, monitor = (

@@ -24,7 +24,7 @@ def open_triggers(
 ) -> dict[str, Trigger | None]:
     """Each camera's trigger, not started yet; None for "free": every frame is judged. Cameras of one line share it.
 
-    tell   hears that a broker went away
+    tell   hears that a broker went away, or that a port has too many clients
 
     Raises UsageError for another name or a value that cannot be, MissingDependencyError where a package is missing.
     """
@@ -80,7 +80,7 @@ def _line(place: SplitResult, values: Values, tell: Callable[[Noticed], None]) -
         from aand_edge.runtime.triggers.tcp import TcpLine
 
         _refuse_others(values, "reply")
-        return TcpLine(place.hostname, place.port, {"0": False, "1": True}[values.get("reply", "0")])
+        return TcpLine(place.hostname, place.port, {"0": False, "1": True}[values.get("reply", "0")], tell)
     if place.scheme in ("mqtt", "mqtts") and place.hostname and place.path.strip("/"):
         from aand_edge.runtime.triggers.mqtt import MqttLine
 

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from aand_edge.runtime.triggers import mqtt as module
 from aand_edge.runtime.triggers.gpio import GpioLine
 from aand_edge.runtime.triggers.line import PART, Line, part_id
 from aand_edge.runtime.triggers.mqtt import MqttLine
-from aand_edge.runtime.triggers.tcp import CLIENTS, LONGEST, TcpLine
+from aand_edge.runtime.triggers.tcp import CLIENTS, KEEP_ALIVE, LONGEST, TcpLine
 from aand_edge.runtime.triggers.uri import open_triggers
 from tests.broker import Broker, until
 from tests.pins import Pins
@@ -74,19 +74,49 @@ def test_a_line_of_text_is_a_part() -> None:
     assert not [each for each in threading.enumerate() if each.name == "aand-trigger-tcp"]
 
 
-def test_who_sends_no_line_or_comes_in_crowds_is_sent_away() -> None:
+def test_who_sends_no_line_is_sent_away() -> None:
     line = TcpLine("127.0.0.1", 0)
     with heard(line) as calls:
         with socket.create_connection(("127.0.0.1", line.port), 5) as client:
             with suppress(OSError):
                 client.sendall(b"x" * (LONGEST + 1))
             gone(client)
-        crowd = [socket.create_connection(("127.0.0.1", line.port), 5) for _ in range(CLIENTS + 1)]
-        gone(crowd[-1])
+        assert calls == []
+
+
+def test_a_new_client_is_heard_in_place_of_the_longest_silent_which_is_told() -> None:
+    """As when a PLC has lost its power eight times, and left a connection each time."""
+    told = list[Noticed]()
+    line = TcpLine("127.0.0.1", 0, tell=told.append)
+    with heard(line) as calls, ExitStack() as stack:
+
+        def joined() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", line.port), 5))
+
+        crowd = [joined() for _ in range(CLIENTS)]
+        until(lambda: len(line._clients) == CLIENTS)
+        crowd[0].sendall(b"first\n")
+        until(lambda: parts(calls) == ["first"])
+        joined().sendall(b"new\n")
+        until(lambda: parts(calls) == ["first", "new"])
+        gone(crowd[1])
+        joined()
+        gone(crowd[2])
         crowd[0].sendall(b"still heard\n")
-        until(lambda: parts(calls) == ["still heard"])
-        for each in crowd:
-            each.close()
+        until(lambda: parts(calls) == ["first", "new", "still heard"])
+    assert [each.level for each in told] == ["warning"]
+    assert f"tcp://127.0.0.1:{line.port} has {CLIENTS} clients" in told[0].text
+
+
+def test_a_client_that_says_nothing_is_asked_whether_it_is_there() -> None:
+    line = TcpLine("127.0.0.1", 0)
+    with heard(line), socket.create_connection(("127.0.0.1", line.port), 5):
+        until(lambda: len(line._clients) == 1)
+        (client,) = line._clients
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        for name, value in KEEP_ALIVE.items():
+            if hasattr(socket, name):
+                assert client.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
 
 
 def gone(client: socket.socket) -> None:

@@ -29,8 +29,8 @@ def ask(
 class Watch:
     """An open socket of the page, which acknowledges what it takes."""
 
-    def __init__(self, port: int, acknowledge: bool = True, **options: Any) -> None:
-        self._socket = websocket.create_connection(f"ws://127.0.0.1:{port}/live", timeout=10, **options)
+    def __init__(self, port: int, acknowledge: bool = True, path: str = "/live", **options: Any) -> None:
+        self._socket = websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=10, **options)
         self.line = self._socket.sock
         self._acknowledge = acknowledge
 

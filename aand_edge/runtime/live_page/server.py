@@ -54,8 +54,13 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
     """
     files = {each.name: each.read_bytes() for each in resources.files(__package__).joinpath("static").iterdir()}
 
-    def is_open(request: Request | WebSocket) -> bool:
-        return access.opens(request.query_params.get("token"), request.cookies.get(cookie))
+    async def is_open(request: Request | WebSocket) -> bool:
+        """By the cookie alone; a wrong one waits as a wrong token does, since whoever guesses one has the other."""
+        kept = request.cookies.get(cookie)
+        right = access.opens(None, kept)
+        if not right and kept is not None:
+            await asyncio.sleep(WRONG_TOKEN_S)
+        return right
 
     async def entered(token: str | None) -> Response:
         if not access.opens(token, None):
@@ -68,7 +73,9 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
     async def page(request: Request) -> Response:
         if "token" in request.query_params:
             return await entered(request.query_params["token"])
-        return _file(request, "page.html", files) if is_open(request) else _file(request, "login.html", files, 401)
+        if await is_open(request):
+            return _file(request, "page.html", files)
+        return _file(request, "login.html", files, 401)
 
     async def login(request: Request) -> Response:
         token = None
@@ -87,7 +94,7 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
             await socket.close()  # before it is accepted: 403
             return
         await socket.accept()
-        if not is_open(socket):
+        if not await is_open(socket):
             await socket.close(NO_TOKEN)
         elif len(showing.watchers) >= MOST_WATCHERS:
             await socket.close(TOO_MANY)

@@ -265,6 +265,19 @@ def test_without_the_token_there_is_a_form_and_no_socket(
         assert "Set-Cookie" not in wrong.headers
 
 
+def test_no_guess_goes_round_the_pause(guarded: LivePageSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither on the socket's address nor as a cookie, which is made from the token."""
+    monkeypatch.setattr(server, "WRONG_TOKEN_S", 0.2)
+    with Watch(guarded.port, path=f"/live?token={TOKEN}") as watch:
+        assert watch.next() == server.NO_TOKEN
+    wrong = f"aand-edge-{guarded.port}={Access('x' * 16, frozenset()).cookie}"
+    begun = time.monotonic()
+    with Watch(guarded.port, cookie=wrong) as watch:
+        assert watch.next() == server.NO_TOKEN
+    assert ask(guarded.port, Cookie=wrong).status == 401
+    assert time.monotonic() - begun >= 0.4
+
+
 def test_with_the_token_a_cookie_is_set_and_opens_the_rest(guarded: LivePageSink) -> None:
     for answer in (ask(guarded.port, f"/?token={TOKEN}"), ask(guarded.port, "/token", "POST", f"token={TOKEN}")):
         assert (answer.status, answer.headers["Location"]) == (303, "./")

@@ -90,6 +90,11 @@ def test_the_unit_gives_up_only_where_starting_again_mends_nothing(unit: dict[st
     assert unit["Type"] == ["notify"]
 
 
+def test_the_unit_waits_for_the_addresses_that_it_serves_at(unit: dict[str, list[str]]) -> None:
+    assert unit["Wants"] == ["network-online.target"]
+    assert "network-online.target" in unit["After"][0].split()
+
+
 def test_the_unit_writes_only_into_its_own_folders(unit: dict[str, list[str]]) -> None:
     assert unit["ProtectSystem"] == ["strict"]
     assert "ReadWritePaths" not in unit

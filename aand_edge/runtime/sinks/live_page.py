@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from aand_edge.config import PageSettings
-from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
+from aand_edge.errors import AandEdgeError, MissingDependencyError
 from aand_edge.runtime.events import Event
 from aand_edge.runtime.live_page.access import Access
 from aand_edge.runtime.live_page.board import Board
+from aand_edge.runtime.ports import unavailable
 
 if TYPE_CHECKING:
     from aand_edge.runtime.live_page.serving import PageServer
@@ -35,7 +36,7 @@ class LivePageSink:
         self.board = Board(engine, cameras, pinned)
 
     def __enter__(self) -> LivePageSink:
-        """Raises UsageError where the port cannot be had, MissingDependencyError without starlette and uvicorn."""
+        """Raises what `unavailable` gives for a port, MissingDependencyError without starlette and uvicorn."""
         serve = _serving()
         bound = _bind(self._settings.host, self._settings.port)
         self.port = bound.getsockname()[1]
@@ -69,10 +70,7 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except (OSError, OverflowError) as error:
         bound.close()
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"The page cannot be served at {host}:{port} ({reason})", "Take another port or host."
-        ) from None
+        raise unavailable("The page cannot be served", host, port, error) from None
     return bound
 
 

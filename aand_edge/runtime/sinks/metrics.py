@@ -13,7 +13,7 @@ from socketserver import TCPServer
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from aand_edge.errors import MissingDependencyError, UsageError
+from aand_edge.errors import MissingDependencyError
 from aand_edge.runtime.events import (
     Compared,
     Dropped,
@@ -25,6 +25,7 @@ from aand_edge.runtime.events import (
     SourceChanged,
     SourceState,
 )
+from aand_edge.runtime.ports import unavailable
 from aand_edge.runtime.sinks.payload import camera_of
 
 if TYPE_CHECKING:
@@ -65,15 +66,12 @@ class MetricsSink:
         self._was_live: set[str] = set()
 
     def __enter__(self) -> MetricsSink:
-        """Raises UsageError where the port cannot be had, MissingDependencyError without prometheus-client."""
+        """Raises what `unavailable` gives for a port, MissingDependencyError without prometheus-client."""
         self._told = _instruments(self._root, self._line, self._engine)
         try:
             self._server = _Server(self.host, self.port, self._told.exposed)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(
-                f"The metrics cannot be served at {self.host}:{self.port} ({reason})", "Take another port or host."
-            ) from None
+            raise unavailable("The metrics cannot be served", self.host, self.port, error) from None
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="aand-metrics", daemon=True

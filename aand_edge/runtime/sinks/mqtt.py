@@ -91,7 +91,7 @@ class MqttSink:
         return len(self._spool)
 
     def __enter__(self) -> MqttSink:
-        """Does not wait for the broker. Raises UsageError for a bad queue or authority, MissingDependencyError."""
+        """Does not wait for the broker. Raises what `Spool` does, UsageError, MissingDependencyError."""
         self._client()
         self._spool = Spool(self._queue, self._queue_mb)
         self._stop.clear()

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from aand_edge.errors import UsageError
+from aand_edge.errors import AandEdgeError, UsageError
 
 # A commit costs flash some pages. Messages that come and go within this time share one, so a broker that is there
 # costs next to nothing, and a kill loses no more than this.
@@ -37,7 +37,7 @@ class Spool:
     """
 
     def __init__(self, path: Path | None, max_mb: float) -> None:
-        """Raises UsageError where the file cannot be opened."""
+        """Raises UsageError where the file cannot be opened, AandEdgeError where another run has it."""
         self.dropped = 0
         self.trouble: str | None = None
         self._max = int(max_mb * 1_000_000)
@@ -163,7 +163,12 @@ def _open(path: Path | None) -> sqlite3.Connection:
         database.commit()
     except sqlite3.Error as error:
         database.close()
-        raise UsageError(
-            f"The queue {path} cannot be used ({error})", "End the other run that uses it, or take another path."
-        ) from None
+        raise _unusable(path, error) from None
     return database
+
+
+def _unusable(path: Path | None, error: sqlite3.Error) -> AandEdgeError:
+    """A run that ends may hold it yet, and a full disk may have room again; a file that is no queue stays none."""
+    passes = isinstance(error, sqlite3.OperationalError) and "readonly" not in str(error)
+    kind = AandEdgeError if passes else UsageError
+    return kind(f"The queue {path} cannot be used ({error})", "End the other run that uses it, or take another path.")

@@ -62,7 +62,7 @@ class Camera:
         self._thread = threading.Thread(target=self._work, name=f"aand-camera-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect. Raises UsageError where its trigger can never be heard."""
+        """Begin to connect. Raises AandEdgeError where its trigger cannot be heard."""
         if self._trigger is not None:
             self._trigger.start(self._missed)
         self._thread.start()

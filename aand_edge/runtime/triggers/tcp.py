@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Noticed, now
+from aand_edge.runtime.ports import unavailable
 from aand_edge.runtime.triggers.line import Line, part_id
 
 CLIENTS = 8
@@ -42,10 +42,7 @@ class TcpLine(Line):
         try:
             self._server = socket.create_server((self.host, self.port), family=family)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(
-                f"No trigger can be heard at {self.host}:{self.port} ({reason})", "Take an address of this machine."
-            ) from None
+            raise unavailable("No trigger can be heard", self.host, self.port, error) from None
         self.port = self._server.getsockname()[1]
         self._clients: dict[socket.socket, bytes] = {}  # what each has sent of a line; the longest silent first
         self._wake, self._woken = socket.socketpair()

@@ -16,7 +16,7 @@ import pytest
 from aand_edge.config import CameraSettings, Settings, Workspace
 from aand_edge.engines.base import Frames, Outputs
 from aand_edge.engines.build import build_engine
-from aand_edge.errors import UsageError
+from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
 from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.station import check_cameras, run_station
@@ -146,7 +146,7 @@ def test_a_trigger_that_cannot_be_heard_ends_the_run_at_its_start(tmp_path: Path
         port = other.getsockname()[1]
         sources = ["test://?parts=2&size=64"] * 2
         cameras = [camera(sources[0]), camera(sources[1], trigger=f"tcp://127.0.0.1:{port}")]
-        with pytest.raises(UsageError, match="No trigger can be heard"):
+        with pytest.raises(AandEdgeError, match="No trigger can be heard"):
             run_station(workspace(tmp_path), engine, cameras, None, Listener(), {})
 
 

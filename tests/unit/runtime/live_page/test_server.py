@@ -18,7 +18,7 @@ import pytest
 import websocket
 
 from aand_edge.config import PageSettings
-from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
+from aand_edge.errors import AandEdgeError, MissingDependencyError
 from aand_edge.runtime.events import Noticed, SourceChanged, SourceState, now
 from aand_edge.runtime.live_page import server, serving, showing, watcher
 from aand_edge.runtime.live_page.access import Access
@@ -292,9 +292,10 @@ def test_with_the_token_a_cookie_is_set_and_opens_the_rest(guarded: LivePageSink
 
 
 def test_a_port_in_use_is_told_in_one_sentence(sink: LivePageSink) -> None:
-    with pytest.raises(UsageError, match=rf"127\.0\.0\.1:{sink.port} \(Address already in use\)"), page(port=sink.port):
-        pass
-    with pytest.raises(UsageError, match=r"cannot be served at nowhere\.invalid"):
+    with pytest.raises(AandEdgeError, match=rf"127\.0\.0\.1:{sink.port} \(Address already in use\)") as raised:
+        page(port=sink.port).__enter__()
+    assert raised.value.exit_code == 1
+    with pytest.raises(AandEdgeError, match=r"cannot be served at nowhere\.invalid"):
         LivePageSink(PageSettings(host="nowhere.invalid"), Access(TOKEN, frozenset()), "engine", {}).__enter__()
 
 

@@ -261,8 +261,9 @@ def test_prometheus_reads_what_happened(tmp_path: Path) -> None:
         sink.sink_failed("mqtt")
         with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        with pytest.raises(UsageError, match=str(sink.port)), MetricsSink(port=sink.port):
-            pass
+        with pytest.raises(AandEdgeError, match=str(sink.port)) as raised:
+            MetricsSink(port=sink.port).__enter__()
+        assert raised.value.exit_code == 1
     assert not [thread for thread in threading.enumerate() if thread.name == "aand-metrics"]
     read = {
         (sample.name, *sample.labels.values()): sample.value
@@ -284,8 +285,9 @@ def test_a_spool_keeps_order_over_a_restart_and_drops_the_oldest(tmp_path: Path)
     path = tmp_path / "queue.db"
     with Spool(path, 0.0001) as spool:
         assert [spool.put("t", b"x" * 39) for _ in range(3)] == [0, 0, 1]
-        with pytest.raises(UsageError, match="cannot be used"):
+        with pytest.raises(AandEdgeError, match="cannot be used") as raised:
             Spool(path, 1)
+        assert raised.value.exit_code == 1, "the other run may end"
     with Spool(path, 1) as spool:
         assert [message.number for message in spool.after(0, 9)] == [2, 3]
         spool.remove(2)
@@ -343,6 +345,12 @@ class Listener:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+
+
+def test_a_file_that_is_no_queue_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database, and long enough to be told from one " * 9)
+    with pytest.raises(UsageError, match="cannot be used"):
+        Spool(tmp_path / "notes.txt", 1)
 
 
 def put(sink: MqttSink, number: int) -> None:

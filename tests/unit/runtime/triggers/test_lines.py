@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aand_edge.errors import MissingDependencyError, UsageError
+from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 from aand_edge.runtime.events import Noticed
 from aand_edge.runtime.triggers import mqtt as module
 from aand_edge.runtime.triggers.gpio import GpioLine
@@ -127,8 +127,9 @@ def gone(client: socket.socket) -> None:
 def test_a_port_that_someone_else_has_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         line = TcpLine("127.0.0.1", other.getsockname()[1])
-        with pytest.raises(UsageError, match=r"No trigger can be heard at 127\.0\.0\.1:\d+ \(Address already in use"):
+        with pytest.raises(AandEdgeError, match=r"heard at 127\.0\.0\.1:\d+ \(Address already in use") as raised:
             line.join(lambda moment, part: True)
+    assert raised.value.exit_code == 1
 
 
 def published(port: int, payload: bytes, retain: bool = False) -> None:

@@ -70,6 +70,7 @@ class Conveyor:
     ) -> None:
         self._gate, self._belt, self._travel, self._emit, self._late = gate, belt, travel, emit, late
         self._parts: list[Part] = []
+        self._to_come: list[tuple[float, str, int]] = []  # when each will be before the camera, and which it is
         self._open_until: float | None = None
         self._changed = threading.Condition()
         self._leaving: float | None = None
@@ -101,20 +102,36 @@ class Conveyor:
         self._gate.__exit__(kind, error, trace)
 
     def reject(self, camera: str, number: int, captured: float) -> None:
-        """Push off the part that was captured at `captured`, monotonic seconds, when it comes to the gate."""
+        """Push off the part that was captured at `captured`, monotonic seconds, when it comes to the gate.
+
+        One that failed before it came to the camera is waited for: nobody knows yet where the belt will be then.
+        """
+        if captured > time.monotonic() and self._await(captured, camera, number):
+            return
         moment, start = time.monotonic(), self._belt.at(captured)
         place = (start or 0.0) + self._travel.distance
         due = None if start is None else self._belt.due(place)
         late = self._travel.distance > 0 and due is not None and due < moment - LATE_S
         part = Part(place, camera, number, moment, late)
         with self._changed:
-            lost = start is None or self._failed or len(self._parts) >= IN_FLIGHT
+            lost = start is None or self._failed or self._is_full()
             refused = lost or (late and self._late == "skip")
             if not refused:
                 heapq.heappush(self._parts, part)
                 self._changed.notify_all()
         if refused:
             self._tell(part, 1000 * (moment - due) if late and due is not None else 0.0, late, missed=True)
+
+    def _await(self, captured: float, camera: str, number: int) -> bool:
+        with self._changed:
+            if self._failed or self._is_full():
+                return False
+            heapq.heappush(self._to_come, (captured, camera, number))
+            self._changed.notify_all()
+        return True
+
+    def _is_full(self) -> bool:
+        return len(self._parts) + len(self._to_come) >= IN_FLIGHT
 
     def fail_safe(self, rejecting: bool) -> None:
         """Into that position, for good: nobody judges any more."""
@@ -133,6 +150,10 @@ class Conveyor:
             step()
         self._move(rejecting=self._failed and self._safe)
         self._give_up()
+        with self._changed:
+            to_come, self._to_come = self._to_come, []
+        for captured, camera, number in to_come:
+            self._tell(Part(0.0, camera, number, captured), 0.0, late=False, missed=True)
 
     def _next(self) -> Callable[[], None] | None:
         """Wait until the gate is to be moved; None when it is over."""
@@ -142,6 +163,9 @@ class Conveyor:
                 ends = self._leaving is not None and (moment >= self._leaving or self._idle())
                 if self._failed or ends:
                     return None
+                if self._to_come and self._to_come[0][0] <= moment:
+                    captured, camera, number = heapq.heappop(self._to_come)
+                    return lambda: self.reject(camera, number, captured)
                 if self._parts and self._belt.at(moment) is None:
                     return self._give_up
                 due = self._due()
@@ -152,7 +176,9 @@ class Conveyor:
                     return self._close
                 if self._again is not None and self._again <= moment:
                     return self._repeat
-                moments = [each for each in (due, self._open_until, self._again, self._leaving) if each is not None]
+                comes = self._to_come[0][0] if self._to_come else None
+                timed = (due, comes, self._open_until, self._again, self._leaving)
+                moments = [each for each in timed if each is not None]
                 self._changed.wait(min(moments) - moment if moments else None)
 
     def _due(self) -> float | None:
@@ -164,7 +190,7 @@ class Conveyor:
         return None if due is None else max(due, first.told)
 
     def _idle(self) -> bool:
-        return not self._parts and self._open_until is None
+        return not self._parts and not self._to_come and self._open_until is None
 
     def _pulse(self, part: Part, due: float) -> None:
         moment = time.monotonic()

@@ -147,6 +147,30 @@ def test_a_part_comes_after_its_distance_though_the_belt_stops_and_changes_speed
     assert not wheel.running
 
 
+def test_a_part_that_failed_before_it_came_is_pushed_off_where_it_is_then() -> None:
+    """As one that is refused in a burst at the light barrier, on a belt that stops before it is at the camera."""
+    wheel, events, gate = Wheel(), list[Event](), Moves()
+    with running(wheel, events, gate, 10.0) as conveyor:
+        wheel.turn(10, 400)
+        conveyor.reject("a", 1, time.monotonic() + 0.4)
+        wheel.turn(40, 400)
+        time.sleep(0.4)
+        assert opened(gate) == [], "20 mm on, but it was not before the camera until now"
+        wheel.turn(18, 400)
+        assert opened(gate) == []
+        wheel.turn(4, 400)
+        until(lambda: len(opened(gate)) == 1)
+    assert (pulsed(events)[1].late, pulsed(events)[1].missed) == (False, False)
+
+
+def test_a_part_that_is_to_come_when_it_ends_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAIN_S", 0.02)
+    wheel, events = Wheel(), list[Event]()
+    with running(wheel, events, Moves(), 10.0) as conveyor:
+        conveyor.reject("a", 1, time.monotonic() + 60)
+    assert pulsed(events)[1].missed
+
+
 def test_overlapping_pulses_merge_and_order_is_the_belts() -> None:
     wheel, events, gate = Wheel(), list[Event](), Moves()
     with running(wheel, events, gate, 10.0, pulse_s=0.2) as conveyor:

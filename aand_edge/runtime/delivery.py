@@ -21,6 +21,7 @@ LOG = logging.getLogger("aand_edge.runtime")
 
 WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
 PATIENCE_S = 5.0  # how long files wait for a sink that is behind
+LOOK_S = 0.05  # how soon who waits sees that it is to hurry
 CALM_S = 10.0  # a sink that took events for so long, and raised at none, works again
 LEAVING_S = 0.8  # how long a sink may take to write out what it holds when the loop is stopped
 UNHURRIED_S = 30.0  # and after the last file, where nobody waits for the end
@@ -76,10 +77,8 @@ class Outlet(AbstractContextManager["Outlet"]):
         return len(self._queue)
 
     def hurry(self) -> None:
-        """Wait for room no more, whoever is waiting; from a signal handler too."""
-        with self._changed:
-            self._wait = False
-            self._changed.notify_all()
+        """Wait for room no more, whoever is waiting; from a signal handler too, which must not ask for a lock."""
+        self._wait = False
 
     def leave(self) -> None:
         """Write out what is queued and end, without waiting for it: told at once, several sinks need one's time."""
@@ -94,8 +93,9 @@ class Outlet(AbstractContextManager["Outlet"]):
         if not self._pictures and isinstance(event, Inspected):
             event = replace(event, frame=replace(event.frame, picture=NO_PICTURE), anomaly_map=NO_MAP)
         with self._changed:
-            if self._wait and len(self._queue) >= self._room:
-                self._changed.wait_for(lambda: len(self._queue) < self._room or not self._wait, PATIENCE_S)
+            end = time.monotonic() + PATIENCE_S
+            while self._wait and len(self._queue) >= self._room and time.monotonic() < end:
+                self._changed.wait(LOOK_S)
             if len(self._queue) < self._room:
                 self._queue.append(event)
                 self._changed.notify_all()

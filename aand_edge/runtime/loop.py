@@ -99,11 +99,11 @@ class Loop:
         self._look_around, self._observe = look_around, observe
         self._counting = threading.Lock()
         self._gather = 0.0
-        self._stop = threading.Event()
+        self._stopped = False  # no Event: a handler that interrupts its `set` would wait for that for ever
 
     def stop(self) -> None:
         """End after what waits was judged; from any thread, and from a signal handler."""
-        self._stop.set()
+        self._stopped = True
         for outlet in self._outlets:
             outlet.hurry()
 
@@ -123,7 +123,7 @@ class Loop:
         try:
             for camera in self._cameras:
                 camera.start()
-            while not (self._stop.is_set() or self._mailbox.finished):
+            while not (self._stopped or self._mailbox.finished):
                 self._settings = self._look_around(self._settings)
                 self._turn(IDLE_S)
             stopping = self._stop_cameras()

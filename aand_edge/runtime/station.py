@@ -78,44 +78,32 @@ def run_station(
         late[0](event)
 
     run = workspace.settings.run
-    named = named_cameras(cameras)
-    triggers = open_triggers({name: each.trigger for name, each in named.items()}, tell)
-    ready = [
-        Camera(name, each.source, lambda item: mailbox.put(item), _options(each), triggers[name])
-        for name, each in named.items()
-    ]
-    mailbox = Mailbox({each.name: _policy(each, triggers[each.name]) for each in ready})
-    lossless = not any(each.live for each in ready)
+    ready, mailbox = _ready(cameras, tell)
     gate = _conveyor(workspace.root, run.gate, tell) if run.gate else None
     with ExitStack() as stack:
         watchdog = Watchdog(stack.enter_context(ServiceManager.from_environment()), lambda: _status(loop.tally, ready))
-        watchdog.starting(f"loading {engine.stem}")
-        live = stack.enter_context(LiveEngine(engine))
-        watchdog.starting(f"warming {engine.stem} up")
-        live.warm_up()
+        live = _warm(stack, engine, watchdog)
         sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run, live)]
         page = _page(workspace, run.page, engine.stem, ready, given)
-        sinks += [page] if page else []
-        failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
-        outlets = [
-            stack.enter_context(Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed))
-            for sink in sinks
-        ]
-        settings = loop_settings(run, given)
+        outlets = _outlets([*sinks, page] if page else sinks, ready, tell)
+        for outlet in outlets:
+            stack.enter_context(outlet)
         of_file = ready if tuple(cameras) == run.cameras else []
         reloader = Reloader(workspace.root, workspace.root / FILE, live, of_file, given, tell)
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
-        loop = Loop(live, mailbox, ready, outlets, settings, gate, watchdog.around(reloader), observe)
+        look = watchdog.around(reloader)
+        loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)
         late.append(loop.publish)
         stack.callback(_leave, outlets)
         if page is not None:
             tell(Noticed("info", f"The live page is at {page.address}", now()))
+        # Before the gate, and so until it is closed: a second signal must not end the process within a pulse.
+        stack.enter_context(signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)))
         if gate is not None:
             stack.enter_context(gate)
         stack.callback(watchdog.stopping)
-        with signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)):
-            watchdog.ready()
-            return loop.run()
+        watchdog.ready()
+        return loop.run()
 
 
 def check_cameras(cameras: Sequence[CameraSettings]) -> None:
@@ -124,6 +112,34 @@ def check_cameras(cameras: Sequence[CameraSettings]) -> None:
     for each in named.values():
         open_source(each.source, _options(each))
     open_triggers({name: each.trigger for name, each in named.items()})
+
+
+def _ready(cameras: Sequence[CameraSettings], tell: Callable[[Event], None]) -> tuple[list[Camera], Mailbox]:
+    """The cameras, and where they put their frames."""
+    named = named_cameras(cameras)
+    triggers = open_triggers({name: each.trigger for name, each in named.items()}, tell)
+    ready = [
+        Camera(name, each.source, lambda item: mailbox.put(item), _options(each), triggers[name])
+        for name, each in named.items()
+    ]
+    mailbox = Mailbox({each.name: _policy(each, triggers[each.name]) for each in ready})
+    return ready, mailbox
+
+
+def _warm(stack: ExitStack, engine: EnginePlace, watchdog: Watchdog) -> LiveEngine:
+    """The engine, after its first frame; the stack frees it."""
+    watchdog.starting(f"loading {engine.stem}")
+    live = stack.enter_context(LiveEngine(engine))
+    watchdog.starting(f"warming {engine.stem} up")
+    live.warm_up()
+    return live
+
+
+def _outlets(sinks: Sequence[Sink], cameras: Sequence[Camera], tell: Callable[[Event], None]) -> list[Outlet]:
+    """A queue before each sink; where there are only files, they wait for room in it."""
+    lossless = not any(each.live for each in cameras)
+    failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
+    return [Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed) for sink in sinks]
 
 
 def _options(camera: CameraSettings) -> SourceOptions:

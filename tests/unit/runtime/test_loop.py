@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -213,6 +215,28 @@ def test_stop_judges_what_waits_and_ends(engine: Path) -> None:
         loop.run()
         assert time.monotonic() - start < 2
     assert [each.frame.number for each in sink.seen if isinstance(each, Inspected)][:3] == [0, 1, 2]
+
+
+def test_a_signal_that_comes_while_another_is_handled_finds_no_lock(engine: Path) -> None:
+    """Python runs a handler between two lines of whatever its thread does: here at each line of `stop`."""
+
+    def at_each_line(at: FrameType, kind: str, argument: object) -> Callable[..., object]:
+        if kind == "line":
+            sys.settrace(None)
+            loop.stop()
+            sys.settrace(at_each_line)
+        return at_each_line
+
+    def stop() -> None:
+        sys.settrace(at_each_line)
+        loop.stop()
+
+    with LiveEngine(engine) as live, Outlet(Listener(), True, True, lambda notice: None) as outlet:
+        loop = Loop(live, Mailbox({"a": Policy.LOSSLESS}), [], [outlet], LoopSettings())
+        stopping = threading.Thread(target=stop, daemon=True)
+        stopping.start()
+        stopping.join(5)
+        assert not stopping.is_alive()
 
 
 def test_a_region_is_told_in_the_cameras_pixels(engine: Path) -> None:

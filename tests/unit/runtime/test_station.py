@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from aand_edge.config import CameraSettings, Settings, Workspace
 from aand_edge.engines.base import Frames, Outputs
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import AandEdgeError, UsageError
+from aand_edge.runtime.conveyor import Conveyor
 from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
 from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.station import check_cameras, run_station
@@ -199,6 +201,31 @@ def test_a_signal_ends_the_loop_with_everything_told(tmp_path: Path, engine: Pat
     assert tally.judged == sum(isinstance(event, Inspected) for event in events)
     assert [event.state.value for event in events if isinstance(event, SourceChanged)][:2] == ["connecting", "live"]
     assert not [each for each in threading.enumerate() if each.name.startswith("aand-")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_leaves_the_gate_its_time_to_close(
+    tmp_path: Path, engine: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = Conveyor.__exit__
+
+    def signalled(self: Conveyor, *raised: Any) -> None:
+        os.kill(os.getpid(), number)
+        closing(self, *raised)
+
+    monkeypatch.setattr(Conveyor, "__exit__", signalled)
+    astray = list[int]()
+    before = signal.signal(number, lambda came, frame: astray.append(came))
+    try:
+        text = '[run]\nthreshold = -1.0\n[run.gate]\noutput = "simulated:gate.log"\npulse_ms = 100.0\n'
+        cameras = [camera("test://?rate=0&count=3&parts=2&size=64")]
+        run_station(workspace(tmp_path, text), engine, cameras, None, Listener(), {})
+    finally:
+        signal.signal(number, before)
+    assert astray == [], "what the process does by default would have ended it with the gate open"
+    moves = [json.loads(line)["rejecting"] for line in (tmp_path / "gate.log").read_text().splitlines()]
+    assert True in moves
+    assert moves[-1] is False
 
 
 def wait_for(true: Callable[[], bool]) -> None:

@@ -6,12 +6,13 @@ import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer
+from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aand_edge.errors import MissingDependencyError
 from aand_edge.runtime.events import (
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
 
 PATH = "/metrics"
 POLL_S = 0.05
-REQUEST_S = 0.5  # a request that takes longer would hold the others up, and the end of the run
+MOST_READERS = 8  # at a time
+READER_S = 2.0  # from its connection to the end of its answer, however slowly it speaks
 WINDOW_S = 10.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class MetricsSink:
-    """Counts events, and answers Prometheus over HTTP from a thread of its own.
+    """Counts events, and answers Prometheus over HTTP from threads of its own.
 
     host   127.0.0.1 answers this machine alone, 0.0.0.0 everyone: the figures are not protected
     port   0 takes a free one, to be read from `port`
@@ -163,13 +165,43 @@ class Rate:
         return sum(count for second, count in list(self._seconds) if now - seconds <= second < now) / seconds
 
 
-class _Server(TCPServer):
+class _Server(ThreadingMixIn, TCPServer):
+    """A thread for each reader, so that a slow one holds up neither the others nor the end of the run."""
+
     allow_reuse_address = True  # a port that an earlier run left a moment ago is free
+    daemon_threads = True
 
     def __init__(self, host: str, port: int, exposed: Lined) -> None:
         self.exposed = exposed
+        self._readers: dict[socket.socket, float] = {}  # and when each came
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more."""
+        return len(self._readers) < MOST_READERS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._readers[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._readers.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Every `POLL_S`: cut off who takes too long."""
+        self._cut(came_before=time.monotonic() - READER_S)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self._cut(came_before=time.monotonic())
+
+    def _cut(self, came_before: float) -> None:
+        for reader, came in list(self._readers.items()):
+            if came <= came_before:
+                with suppress(OSError):  # it is gone already
+                    reader.shutdown(socket.SHUT_RDWR)  # its thread wakes, and ends
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A reader that hangs up is no concern of the line; the standard library would print a traceback."""
@@ -177,7 +209,7 @@ class _Server(TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = REQUEST_S
+    timeout = READER_S
     server_version = "aand-edge"
     sys_version = ""
 

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -24,6 +24,7 @@ import pytest
 
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.events import Dropped, Event, Pulsed, SourceChanged, SourceState
+from aand_edge.runtime.sinks import metrics
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
 from aand_edge.runtime.sinks.mqtt import MqttSink
@@ -279,6 +280,40 @@ def test_prometheus_reads_what_happened(tmp_path: Path) -> None:
     assert read["aand_gate_pulses_total", "cam1", "opened"] == read["aand_sink_failures_total", "mqtt"] == 1
     assert read["aand_temperature_celsius", "cpu-thermal", "thermal_zone0"] == 48.5
     assert read["aand_power_watts", "hwmon3/1", "VDD_IN"] == 6.0
+
+
+def test_readers_that_speak_slowly_hold_up_neither_prometheus_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
+    monkeypatch.setattr(metrics, "READER_S", 1.0)
+    ended = threading.Event()
+
+    def drip(line: socket.socket) -> None:
+        with suppress(OSError):
+            while not ended.wait(0.05):
+                line.sendall(b"x")
+
+    with ExitStack() as stack:
+        with MetricsSink(port=0) as sink:
+
+            def slow() -> threading.Thread:
+                line = stack.enter_context(socket.create_connection(("127.0.0.1", sink.port), 5))
+                thread = threading.Thread(target=drip, args=(line,))
+                thread.start()
+                return thread
+
+            stack.callback(ended.set)
+            crowd = [slow() for _ in range(metrics.MOST_READERS - 1)]
+            with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=3) as answer:
+                assert b"aand_notices" in answer.read()
+            for each in crowd:
+                each.join(5)
+                assert not each.is_alive(), "it was cut off"
+            monkeypatch.setattr(metrics, "READER_S", 60)
+            last = slow()
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 1
+        last.join(5)
+        assert not last.is_alive()
 
 
 def test_a_spool_keeps_order_over_a_restart_and_drops_the_oldest(tmp_path: Path) -> None:

@@ -4,6 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+# An hour, of what is held: less cannot be told in an hour from caches that fill and malloc's free pages. The faults
+# come by hundreds an hour, so a descriptor or a picture that is lost with each of one kind is far above.
+FLOORS = {"memory_mb": 16.0, "anonymous_mb": 16.0, "allocated_mb": 8.0, "descriptors": 4.0, "threads": 4.0}
+SETTLED_S = 1200.0  # what a shorter soak holds still grows in its second half: pictures kept, caches, the heap
+
+
+def faults(result: dict[str, Any]) -> list[str]:
+    """What a soak must not end with, a sentence each.
+
+    Something has grown where its slope over the second half is above its floor (`FLOORS`) and above twice its standard
+    error; a soak under `SETTLED_S` is not asked.
+    """
+    lost = result["given"] - result["accounted"]
+    found = [f"{lost} frames are not accounted for"] if lost else []
+    fates = dict(result["mqtt"])
+    astray = fates.pop("given", 0) - sum(fates.values())
+    found += [f"{astray} messages for the broker are not accounted for"] if astray else []
+    found += [f"{result['torn_lines']} lines of the record are torn"] if result["torn_lines"] else []
+    found += [f"A thread died: {each}" for each in result["dead_threads"]]
+    return found + (_growths(result["growth"]) if result["seconds"] >= SETTLED_S else [])
+
+
+def _growths(growth: dict[str, dict[str, Any]]) -> list[str]:
+    found = []
+    for name, row in growth.items():
+        slope, error = row["slope_an_hour"], row["standard_error"]
+        if slope > max(FLOORS[name], 2 * error):
+            found.append(f"{name} grew by {slope:.2f} ± {error:.2f} an hour; up to {FLOORS[name]:g} is none")
+    return found
+
 
 def markdown(result: dict[str, Any]) -> str:
     """The report."""

@@ -57,7 +57,7 @@ def test_a_port_in_use_ends_it_before_a_frame_is_taken(command: Command, tmp_pat
         other.bind(("127.0.0.1", 0))
         other.listen()
         done = command("run", SOURCE, "--page", str(other.getsockname()[1]), "--out", "out")
-    assert done.code == 2
+    assert done.code == 1  # it may be free later: a service is started again
     assert "Address already in use" in done.err
     assert done.out == ""
     assert "inspected" not in (tmp_path / "out/verdicts.jsonl").read_text()

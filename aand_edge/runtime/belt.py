@@ -10,6 +10,7 @@ from typing import Protocol
 
 from aand_edge.runtime.encoders.base import Encoder
 from aand_edge.runtime.events import Noticed, now
+from aand_edge.runtime.stopping import Deadline
 
 REMEMBERED = 16_384  # samples: verdicts come while those of the capture are still known
 SPEED_S, SPEED_SAMPLES = 0.2, 8  # how far back the speed is measured, at most
@@ -23,7 +24,7 @@ class Belt(Protocol):
     def start(self, moved: Callable[[], None]) -> None:
         """`moved` is called when `due` may answer otherwise than before. Raises UsageError where it cannot be read."""
 
-    def stop(self) -> None: ...
+    def stop(self, end: Deadline) -> None: ...
 
     def at(self, moment: float) -> float | None:
         """The place at a moment, monotonic seconds; None where nobody knows."""
@@ -44,7 +45,7 @@ class SteadyBelt:
     def start(self, moved: Callable[[], None]) -> None:
         """It moves by the clock."""
 
-    def stop(self) -> None:
+    def stop(self, end: Deadline) -> None:
         """It never does."""
 
     def at(self, moment: float) -> float | None:
@@ -75,8 +76,8 @@ class CountedBelt:
         self._samples.append((time.monotonic(), 0.0))
         self._encoder.start(self)
 
-    def stop(self) -> None:
-        self._encoder.stop()
+    def stop(self, end: Deadline) -> None:
+        self._encoder.stop(end)
 
     def counted(self, moment: float, pulses: int) -> None:
         """From the encoder's thread, as `encoders.base.Pulses` says."""

@@ -14,10 +14,11 @@ from aand_edge.errors import GateError
 from aand_edge.runtime.belt import Belt
 from aand_edge.runtime.events import Event, Noticed, Pulsed, now
 from aand_edge.runtime.gates.base import Gate
+from aand_edge.runtime.stopping import GATE_S, Deadline
 
 IN_FLIGHT = 256  # parts between camera and gate
-DRAIN_S = 0.3  # how long parts in flight are still pushed off after the loop has ended
-LEAVE_S = 0.5  # for a gate that does not answer then
+DRAIN_S = 0.25  # of `GATE_S`: how long parts in flight are still pushed off after the loop has ended
+ANSWER_S = 0.1  # and then for the answer of a gate that works; what is left is for one that does not
 LATE_S = 0.005  # a part that passed the gate's moment by less is still hit
 RETRY_S = 1.0  # until a gate that did not answer is told again
 
@@ -70,6 +71,7 @@ class Conveyor:
     ) -> None:
         self._gate, self._belt, self._travel, self._emit, self._late = gate, belt, travel, emit, late
         self._parts: list[Part] = []
+        self._hit: Part | None = None  # the one that the gate is being told of
         self._to_come: list[tuple[float, str, int]] = []  # when each will be before the camera, and which it is
         self._open_until: float | None = None
         self._changed = threading.Condition()
@@ -85,21 +87,28 @@ class Conveyor:
         try:
             self._gate.__enter__()
         except BaseException:
-            self._belt.stop()
+            self._belt.stop(Deadline(GATE_S))
             raise
-        self._move(rejecting=False)
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        end = Deadline(GATE_S)
         with self._changed:
             self._leaving = time.monotonic() + DRAIN_S
             self._changed.notify_all()
-        self._thread.join(DRAIN_S + LEAVE_S)
-        self._belt.stop()
-        self._gate.__exit__(kind, error, trace)
+        self._thread.join(DRAIN_S + ANSWER_S)
+        if self._thread.is_alive():
+            self._gate.interrupt()  # the answer about a part is not worth waiting for: the gate is to be closed
+        self._belt.stop(end)
+        self._thread.join(end.left)
+        if self._thread.is_alive():
+            self._notice("error", f"The gate did not confirm its safe position within {GATE_S:g} s")
+            self._leave_parts()
+        else:
+            self._gate.__exit__(kind, error, trace)
 
     def reject(self, camera: str, number: int, captured: float) -> None:
         """Push off the part that was captured at `captured`, monotonic seconds, when it comes to the gate.
@@ -146,9 +155,14 @@ class Conveyor:
                 self._changed.notify_all()
 
     def _work(self) -> None:
+        self._move(rejecting=False)
         while (step := self._next()) is not None:
             step()
-        self._move(rejecting=self._failed and self._safe)
+        self._move(rejecting=self._failed and self._safe, last=True)
+        self._leave_parts()
+
+    def _leave_parts(self) -> None:
+        """It is over: each part is told, by this thread or by who waits for it no longer."""
         self._give_up()
         with self._changed:
             to_come, self._to_come = self._to_come, []
@@ -160,8 +174,7 @@ class Conveyor:
         with self._changed:
             while True:
                 moment = time.monotonic()
-                ends = self._leaving is not None and (moment >= self._leaving or self._idle())
-                if self._failed or ends:
+                if self._failed or self._over() or (self._leaving is not None and self._idle()):
                     return None
                 if self._to_come and self._to_come[0][0] <= moment:
                     captured, camera, number = heapq.heappop(self._to_come)
@@ -170,7 +183,7 @@ class Conveyor:
                     return self._give_up
                 due = self._due()
                 if due is not None and due <= moment:
-                    part = heapq.heappop(self._parts)
+                    self._hit = part = heapq.heappop(self._parts)
                     return lambda: self._pulse(part, due)
                 if self._open_until is not None and self._open_until <= moment:
                     return self._close
@@ -189,6 +202,9 @@ class Conveyor:
         due = self._belt.due(first.place)
         return None if due is None else max(due, first.told)
 
+    def _over(self) -> bool:
+        return self._leaving is not None and time.monotonic() >= self._leaving
+
     def _idle(self) -> bool:
         return not self._parts and not self._to_come and self._open_until is None
 
@@ -196,7 +212,7 @@ class Conveyor:
         moment = time.monotonic()
         passed = self._travel.distance > 0 and moment - due > self._travel.pulse_s
         if passed and self._late == "skip":
-            self._tell(part, 1000 * (moment - due), late=True, missed=True)
+            self._tell_hit(part, 1000 * (moment - due), late=True, missed=True)
             return
         if passed:
             due = moment
@@ -205,7 +221,14 @@ class Conveyor:
         moved = merged or self._move(rejecting=True)
         if not moved:
             self._open_until, self._position = None, False  # told later, it would hit another part
-        self._tell(part, 1000 * (time.monotonic() - due), part.late or passed, merged, missed=not moved)
+        self._tell_hit(part, 1000 * (time.monotonic() - due), part.late or passed, merged, missed=not moved)
+
+    def _tell_hit(self, part: Part, jitter_ms: float, late: bool, merged: bool = False, missed: bool = False) -> None:
+        """Unless `_leave_parts` did, since the gate took too long."""
+        with self._changed:
+            told, self._hit = self._hit is None, None
+        if not told:
+            self._tell(part, jitter_ms, late, merged, missed)
 
     def _close(self) -> None:
         self._open_until = None
@@ -217,15 +240,16 @@ class Conveyor:
     def _give_up(self) -> None:
         """Nobody knows where the parts are, or it is over."""
         with self._changed:
-            parts, self._parts = self._parts, []
+            parts = [part for part in (self._hit, *self._parts) if part is not None]
+            self._hit, self._parts = None, []
         for part in parts:
             self._tell(part, 0.0, part.late, missed=True)
 
-    def _move(self, rejecting: bool) -> bool:
-        """Whether the gate was told; one that did not answer is connected afresh once."""
+    def _move(self, rejecting: bool, last: bool = False) -> bool:
+        """Whether the gate was told; one that did not answer is connected afresh once, if there is time for it."""
         self._position = rejecting
         fault = self._try(rejecting)
-        if fault is not None and not self._faults:
+        if fault is not None and not self._faults and (last or not self._over()):
             fault = self._try(rejecting, afresh=True)
         if fault is None:
             self._again = None if self._gate.refresh_s is None else time.monotonic() + self._gate.refresh_s

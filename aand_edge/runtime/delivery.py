@@ -16,6 +16,7 @@ import numpy as np
 
 from aand_edge.runtime.events import Event, Inspected, Noticed, now
 from aand_edge.runtime.sinks.base import Sink
+from aand_edge.runtime.stopping import DISK_S, SINKS_S
 
 LOG = logging.getLogger("aand_edge.runtime")
 
@@ -23,8 +24,7 @@ WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
 PATIENCE_S = 5.0  # how long files wait for a sink that is behind
 LOOK_S = 0.05  # how soon who waits sees that it is to hurry
 CALM_S = 10.0  # a sink that took events for so long, and raised at none, works again
-LEAVING_S = 0.8  # how long a sink may take to write out what it holds when the loop is stopped
-UNHURRIED_S = 30.0  # and after the last file, where nobody waits for the end
+UNHURRIED_S = 30.0  # how long a sink may take to write out what it holds after the last file: nobody waits for the end
 
 NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 NO_MAP = np.zeros((0, 0), np.float32)
@@ -35,6 +35,7 @@ class Outlet(AbstractContextManager["Outlet"]):
 
     pictures   whether the sink looks at pictures and maps; where not, they are not kept for it
     wait       whether events wait for room (files) or are left out and counted (a line that does not stop)
+    on_disk    at a stop it has `DISK_S` to write out what it holds, where others have `SINKS_S`
     lost       events that the sink never saw, since its queue was full
     failures   events that it raised at; `failed` is told the sink's name at each
     """
@@ -46,16 +47,17 @@ class Outlet(AbstractContextManager["Outlet"]):
         wait: bool,
         tell: Callable[[Noticed], None],
         failed: Callable[[str], None] = lambda name: None,
+        on_disk: bool = False,
     ) -> None:
         self.name = sink.name
         self.lost = self.failures = 0
         self._sink, self._pictures, self._wait, self._tell = sink, pictures, wait, tell
-        self._failed = failed
+        self._failed, self._on_disk = failed, on_disk
         self._room = WITH_PICTURES if pictures else WITHOUT_PICTURES
         self._queue: deque[Event] = deque()
         self._changed = threading.Condition()
         self._leaving = self._failing = False
-        self._failed_at = self._limit = self._left = 0.0
+        self._failed_at = self._left_at = 0.0
         self._thread = threading.Thread(target=self._work, name=f"aand-sink-{sink.name}", daemon=True)
 
     def __enter__(self) -> Outlet:
@@ -67,7 +69,8 @@ class Outlet(AbstractContextManager["Outlet"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.leave()
-        self._thread.join(max(0.0, self._left - time.monotonic()))
+        while self._thread.is_alive() and (left := self._left_at + self._limit - time.monotonic()) > 0:
+            self._thread.join(min(LOOK_S, left))
         if self._thread.is_alive():
             LOG.error("the sink %s did not end within %g s: %d events were left", self.name, self._limit, self.waiting)
 
@@ -76,16 +79,22 @@ class Outlet(AbstractContextManager["Outlet"]):
         """Events in the queue."""
         return len(self._queue)
 
+    @property
+    def _limit(self) -> float:
+        """Seconds from `leave` on; less when `hurry` is called meanwhile."""
+        if self._wait:
+            return UNHURRIED_S
+        return DISK_S if self._on_disk else SINKS_S
+
     def hurry(self) -> None:
-        """Wait for room no more, whoever is waiting; from a signal handler too, which must not ask for a lock."""
+        """Wait no more, for room or for the end; from a signal handler too, which must not ask for a lock."""
         self._wait = False
 
     def leave(self) -> None:
         """Write out what is queued and end, without waiting for it: told at once, several sinks need one's time."""
         with self._changed:
             if not self._leaving:
-                self._leaving, self._limit = True, UNHURRIED_S if self._wait else LEAVING_S
-                self._left = time.monotonic() + self._limit
+                self._leaving, self._left_at = True, time.monotonic()
                 self._changed.notify_all()
 
     def put(self, event: Event) -> None:

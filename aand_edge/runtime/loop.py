@@ -26,13 +26,13 @@ from aand_edge.runtime.events import Event, Failed, Inspected, Noticed, Timing
 from aand_edge.runtime.frame import Frame
 from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.mailbox import Mailbox
+from aand_edge.runtime.stopping import CAMERAS_S, Deadline
 from aand_edge.runtime.tally import Tally
 from aand_edge.runtime.verdict import judge
 
 LOG = logging.getLogger("aand_edge.runtime")
 
 IDLE_S = 0.1  # how long the loop waits for a frame before it looks around
-DRAIN_S = 0.7  # how long frames that wait are still judged after a stop
 GATHER = 0.1  # of an inference: how long a frame waits for other cameras' where an engine takes several
 FailSafe = Literal["reject", "pass"]
 
@@ -137,7 +137,7 @@ class Loop:
         return self.tally
 
     def _stop_cameras(self) -> list[threading.Thread]:
-        """Tell every camera to end, all at once: one that hangs takes its second beside the others'."""
+        """Tell every camera to end, all at once: one that hangs takes its time beside the others'."""
         self._mailbox.release()
         stopping = [threading.Thread(target=camera.stop, name="aand-stop") for camera in self._cameras]
         for each in stopping:
@@ -146,8 +146,8 @@ class Loop:
 
     def _drain(self) -> None:
         """Judge what was captured before the stop, for a while."""
-        end = time.monotonic() + DRAIN_S
-        while time.monotonic() < end and self._turn(0):
+        end = Deadline(CAMERAS_S)
+        while end.left and self._turn(0):
             pass
 
     def _end(self, stopping: list[threading.Thread]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -50,7 +52,7 @@ class ModbusPlace:
 
 
 class ModbusLink:
-    """Connected when it is first asked, and anew after a fault. Not for several threads."""
+    """Connected when it is first asked, and anew after a fault. Not for several threads, but for `interrupt`."""
 
     def __init__(self, place: ModbusPlace) -> None:
         """Raises MissingDependencyError where pymodbus is not installed."""
@@ -77,6 +79,14 @@ class ModbusLink:
             return ask(place.address, count=count, device_id=place.unit)
 
         return list(self._ask(read).registers)
+
+    def interrupt(self) -> None:
+        """End an answer that is waited for, from another thread: it raises ConnectionError there."""
+        client = self._client
+        connected = None if client is None else client.socket
+        if connected is not None:
+            with suppress(OSError):  # it is closed this moment
+                connected.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Disconnect."""

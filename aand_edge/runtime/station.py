@@ -52,6 +52,7 @@ from aand_edge.runtime.triggers.uri import open_triggers
 from aand_edge.runtime.watchdog import ServiceManager, Watchdog
 
 SINKS_WITH_PICTURES = ("rejects", "video", "page")
+SINKS_ON_DISK = ("jsonl", "rejects", "video")
 
 
 def run_station(
@@ -86,6 +87,7 @@ def run_station(
         sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run, live)]
         page = _page(workspace, run.page, engine.stem, ready, given)
         outlets = _outlets([*sinks, page] if page else sinks, ready, tell)
+        heard = stack.enter_context(ExitStack())  # before the sinks, and so until all is written
         for outlet in outlets:
             stack.enter_context(outlet)
         of_file = ready if tuple(cameras) == run.cameras else []
@@ -97,8 +99,8 @@ def run_station(
         stack.callback(_leave, outlets)
         if page is not None:
             tell(Noticed("info", f"The live page is at {page.address}", now()))
-        # Before the gate, and so until it is closed: a second signal must not end the process within a pulse.
-        stack.enter_context(signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)))
+        # Before the gate too: a second signal must end the process neither within a pulse nor with verdicts unwritten.
+        heard.enter_context(signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)))
         if gate is not None:
             stack.enter_context(gate)
         stack.callback(watchdog.stopping)
@@ -139,7 +141,10 @@ def _outlets(sinks: Sequence[Sink], cameras: Sequence[Camera], tell: Callable[[E
     """A queue before each sink; where there are only files, they wait for room in it."""
     lossless = not any(each.live for each in cameras)
     failed = next((sink.sink_failed for sink in sinks if isinstance(sink, MetricsSink)), _uncounted)
-    return [Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed) for sink in sinks]
+    return [
+        Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed, sink.name in SINKS_ON_DISK)
+        for sink in sinks
+    ]
 
 
 def _options(camera: CameraSettings) -> SourceOptions:

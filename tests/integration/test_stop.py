@@ -8,10 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,9 @@ import pytest
 from aand_edge.engines.build import build_engine
 from tests.broker import until
 from tests.graphs import tiny_request
+from tests.mute import Mute
 
 MAIN = "from aand_edge.cli import main; main()"
-
-
-class Mute:
-    """Takes connections and never says a word: a camera, a broker and a web server that hang."""
-
-    def __init__(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self.taken: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                self.taken.append(self._server.accept()[0])
-            except OSError:
-                return
-
-    def close(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join()
-        for each in self.taken:
-            each.close()
 
 
 @pytest.fixture
@@ -85,26 +61,85 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_sigterm_ends_it_in_time_with_everything_written(tmp_path: Path, mute: Mute) -> None:
     pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
-    build_engine(tiny_request(tmp_path))
     (tmp_path / "aand-edge.toml").write_text(settings(mute.port))
+    with running(tmp_path) as process:
+        until(lambda: judged(tmp_path) > 20, 60)
+        until(lambda: len(mute.taken) >= 3, 60)
+        took, said = terminated(process)
+    assert process.returncode == 0
+    assert took < 2 + busy(), "drained and ended"
+    check(lines(tmp_path / "out/verdicts.jsonl"), json.loads(said))
+    assert lines(tmp_path / "gate.log")[-1]["rejecting"] is False
+
+
+def test_sigterm_ends_it_in_time_where_all_counterparts_hang_at_once(tmp_path: Path, mute: Mute) -> None:
+    """Gate, encoder, two cameras, broker, web server, who reads the figures: their limits do not add up."""
+    for package in ("paho.mqtt.client", "prometheus_client", "pymodbus"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    gate, encoder, port = Mute(echoes=1), Mute(), free_port()
+    (tmp_path / "aand-edge.toml").write_text(all_mute(mute.port, gate.port, encoder.port, port))
+    try:
+        with running(tmp_path) as process:
+            until(lambda: judged(tmp_path) > 20, 60)
+            until(lambda: len(mute.taken) >= 3 and len(encoder.heard) > 0, 60)
+            with socket.create_connection(("127.0.0.1", port)) as reader:
+                reader.send(b"GET /metrics HTTP/1.1\r\n")
+                until(lambda: len(gate.heard) > 1, 60)  # it is told its position again, and does not answer
+                took, said = terminated(process)
+        assert process.returncode == 0
+        assert took < 6, "ten seconds for each answer of the PLC"
+        events = lines(tmp_path / "out/verdicts.jsonl")
+        check(events, json.loads(said))
+        assert all(each["missed"] for each in events if each["event"] == "pulsed")
+        told = [each["text"] for each in events if each["event"] == "noticed"]
+        assert any("did not confirm its safe position" in text for text in told)
+        assert gate.coil[-1] is False
+        assert len(gate.coil) > 2, "cut off in the middle, it was told once more"
+    finally:
+        gate.close()
+        encoder.close()
+
+
+def all_mute(cloud: int, gate: int, encoder: int, metrics: int) -> str:
+    simulated = 'output = "simulated:gate.log"\ndistance_mm = 1000.0\nspeed_mm_s = 100.0\n'
+    plc = f"""
+output = "modbus://127.0.0.1:{gate}/coil/3?timeout_ms=10000"
+encoder = "modbus://127.0.0.1:{encoder}/holding/7?timeout_ms=10000"
+mm_per_pulse = 0.5
+distance_mm = 1000.0
+"""
+    reads_for_long = '[[run.cameras]]\nname = "slow"\nsource = "test://?rate=0.01&parts=2&size=64"\n'
+    return settings(cloud).replace(simulated, plc) + f"[run.metrics]\nport = {metrics}\n" + reads_for_long
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    build_engine(tiny_request(folder))
     command = [sys.executable, "-c", MAIN, "run", "--out", "out", "--json"]
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    record = tmp_path / "out/verdicts.jsonl"
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
-            until(lambda: sum(each["event"] == "inspected" for each in lines(record)) > 20, 60)
-            until(lambda: len(mute.taken) >= 3, 60)
-            start = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            said, _ = process.communicate(timeout=20)
-            took = time.monotonic() - start
+            yield process
         finally:
             process.kill()
-    assert process.returncode == 0
-    assert took < 2 + busy(), "drained and ended"
-    check(lines(record), json.loads(said))
-    assert lines(tmp_path / "gate.log")[-1]["rejecting"] is False
+
+
+def judged(folder: Path) -> int:
+    return sum(each["event"] == "inspected" for each in lines(folder / "out/verdicts.jsonl"))
+
+
+def terminated(process: subprocess.Popen[str]) -> tuple[float, str]:
+    """How many seconds it took to end after SIGTERM, and what it said."""
+    start = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    return time.monotonic() - start, said
 
 
 def busy() -> float:

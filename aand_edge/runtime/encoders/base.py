@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from aand_edge.runtime.stopping import Deadline
+
 
 class Pulses(Protocol):
     """Who is told of the travel, from the encoder's own thread; `belt.CountedBelt`."""
@@ -23,5 +25,5 @@ class Encoder(Protocol):
     def start(self, pulses: Pulses) -> None:
         """Raises UsageError where it can never be read."""
 
-    def stop(self) -> None:
-        """Ends within a second."""
+    def stop(self, end: Deadline) -> None:
+        """End; what has not ended by then is left to end with the process."""

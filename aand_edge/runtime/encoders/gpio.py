@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aand_edge.runtime.edges import Edge, Edges
 from aand_edge.runtime.encoders.base import Pulses
+from aand_edge.runtime.stopping import Deadline
 
 
 class GpioEncoder:
@@ -21,5 +22,5 @@ class GpioEncoder:
     def start(self, pulses: Pulses) -> None:
         self._edges.open(lambda moment: pulses.counted(moment, 1))
 
-    def stop(self) -> None:
+    def stop(self, end: Deadline) -> None:
         self._edges.close()

@@ -7,11 +7,11 @@ import time
 
 from aand_edge.runtime.encoders.base import Pulses
 from aand_edge.runtime.modbus import ModbusLink, ModbusPlace
+from aand_edge.runtime.stopping import Deadline
 
 REGISTER = 65536
 TRUST_S = 2.0  # a counter that was silent for longer may have begun anew
 RETRY_S = 0.2
-STOP_S = 0.5
 
 
 class ModbusEncoder:
@@ -31,9 +31,10 @@ class ModbusEncoder:
         self._thread = threading.Thread(target=self._work, args=(pulses,), name="aand-encoder", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, end: Deadline) -> None:
         self._stop.set()
-        self._thread.join(STOP_S)
+        self._link.interrupt()
+        self._thread.join(end.left)
 
     def _work(self, pulses: Pulses) -> None:
         last: int | None = None

@@ -6,9 +6,9 @@ import threading
 import time
 
 from aand_edge.runtime.encoders.base import Pulses
+from aand_edge.runtime.stopping import Deadline
 
 TICK_S = 0.005
-STOP_S = 0.5
 
 
 class SimulatedEncoder:
@@ -23,9 +23,9 @@ class SimulatedEncoder:
         self._thread = threading.Thread(target=self._work, args=(pulses,), name="aand-encoder", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, end: Deadline) -> None:
         self._stop.set()
-        self._thread.join(STOP_S)
+        self._thread.join(end.left)
 
     def _work(self, pulses: Pulses) -> None:
         start, told = time.monotonic(), 0

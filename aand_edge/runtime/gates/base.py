@@ -23,3 +23,6 @@ class Gate(Protocol):
 
     def set(self, rejecting: bool) -> None:
         """True: parts are pushed off. Returns when the actuator was told; raises GateError where it cannot be."""
+
+    def interrupt(self) -> None:
+        """End a `set` that waits for an answer, from another thread: it raises GateError there."""

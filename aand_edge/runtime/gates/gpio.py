@@ -39,5 +39,8 @@ class GpioGate:
         except (RuntimeError, OSError) as error:
             raise GateError(f"{self.name} does not answer: {error}", "Check its wiring.") from None
 
+    def interrupt(self) -> None:
+        """A pin answers at once."""
+
     def _level(self, rejecting: bool) -> Any:
         return self._gpio.HIGH if rejecting != self._active_low else self._gpio.LOW

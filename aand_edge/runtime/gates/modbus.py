@@ -37,3 +37,6 @@ class ModbusGate:
             self._link.write(rejecting != self._active_low)
         except ConnectionError as error:
             raise GateError(str(error), "Check its address, its cable and whether it is on.") from None
+
+    def interrupt(self) -> None:
+        self._link.interrupt()

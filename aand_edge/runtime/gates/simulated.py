@@ -47,3 +47,6 @@ class SimulatedGate:
                 self._file.flush()
             except OSError as error:
                 raise GateError(f"{self._path} cannot be written ({error.strerror})", "Free some space.") from None
+
+    def interrupt(self) -> None:
+        """It waits for nobody."""

@@ -25,7 +25,7 @@ MOST_CONNECTIONS = 64
 BACKLOG = 64  # that wait to be let in
 REQUEST_S = 20.0  # a connection without a socket lives no longer: answers are small, and browsers open another
 CLOSING_S = 2.0  # one that is closed, and whose other end takes nothing
-FAREWELL_S, ENDING_S = 0.2, 0.5  # together under what a sink has to end
+FAREWELL_S, ENDING_S = 0.2, 0.4  # together under `stopping.SINKS_S`
 
 
 class Doors:

@@ -12,7 +12,7 @@ class Sink(Protocol):
     """A context manager that takes events, in order, from one thread of its own.
 
     `append` may block and may raise: the loop counts that, says so once and goes on. It ignores events that it has
-    no use for. Leaving it writes out what it holds, within a second.
+    no use for. Leaving it writes out what it holds; at a stop there is the time of `runtime/stopping.py` for that.
     """
 
     name: str

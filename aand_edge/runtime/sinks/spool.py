@@ -91,10 +91,13 @@ class Spool:
             self._commit_if_due()
             return bool(found)
 
-    def save(self) -> None:
-        """Put on disk what is not there yet, where the last time was long enough ago."""
+    def save(self, at_once: bool = False) -> None:
+        """Put on disk what is not there yet; where it is not needed at once, if the last time was long enough ago."""
         with self._lock:
-            self._commit_if_due()
+            if at_once:
+                self._commit()
+            else:
+                self._commit_if_due()
 
     def close(self) -> None:
         """Put all on disk and close it. What arrives later is refused; what a full disk does not take is dropped."""

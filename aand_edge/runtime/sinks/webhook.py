@@ -21,7 +21,7 @@ from aand_edge.runtime.sinks.payload import is_rejected, json_bytes
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
-LEAVE_S = 0.9
+LEAVE_S = 0.6  # under `stopping.SINKS_S`
 WORTH_A_RETRY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -37,7 +37,7 @@ class WebhookSink:
     queue          events that may wait; then the oldest is given up
 
     What was given up is counted in `given_up`, and the next `append` raises and says why. On leaving, what is queued
-    gets most of a second, and what is left is given up.
+    gets `LEAVE_S`, and what is left is given up.
     """
 
     name = "webhook"

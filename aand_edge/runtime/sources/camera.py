@@ -19,6 +19,7 @@ from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledE
 from aand_edge.runtime.sources.child import IsolatedSource
 from aand_edge.runtime.sources.redact import redact
 from aand_edge.runtime.sources.uri import ISOLATED, open_source, split
+from aand_edge.runtime.stopping import CAMERAS_S, Deadline
 from aand_edge.runtime.triggers.base import Trigger
 
 LOG = logging.getLogger("aand_edge.runtime")
@@ -27,7 +28,6 @@ FLIPS = {"horizontal": 1, "vertical": 0, "both": -1}
 BACKOFF_S = (0.5, 30.0)  # doubled from the first to the second
 STEADY_S = 10.0  # live for so long, the next fault waits the shortest time again
 TELL_S = 1.0  # frames that no trigger asked for are told at least so often
-STOP_S = 0.7
 
 Item = Frame | Failed | Dropped | SourceChanged
 
@@ -68,14 +68,14 @@ class Camera:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, within a second: a read that blocks for ever is left to end with the process."""
-        end = time.monotonic() + STOP_S
+        """End, within `CAMERAS_S`: a read that blocks for ever is left to end with the process."""
+        end = Deadline(CAMERAS_S)
         self._stop.set()
         self._release_trigger()
         if isinstance(self._source, IsolatedSource):
             self._source.interrupt()
         if self._thread.is_alive():
-            self._thread.join(max(0.0, end - time.monotonic()))
+            self._thread.join(end.left)
 
     def _work(self) -> None:
         wait, longest = BACKOFF_S

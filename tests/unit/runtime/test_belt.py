@@ -12,6 +12,7 @@ from aand_edge.runtime.belt import CountedBelt, SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.encoders.base import Pulses
 from aand_edge.runtime.events import Event, Noticed, Pulsed
+from aand_edge.runtime.stopping import Deadline
 from tests.broker import until
 from tests.unit.runtime.test_conveyor import Moves, opened, pulsed
 
@@ -29,7 +30,7 @@ class Wheel:
     def start(self, pulses: Pulses) -> None:
         self.pulses, self.running = pulses, True
 
-    def stop(self) -> None:
+    def stop(self, end: Deadline) -> None:
         self.running = False
 
     def turn(self, pulses: int, rate: float) -> None:

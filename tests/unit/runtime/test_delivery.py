@@ -108,7 +108,7 @@ def test_a_line_that_does_not_stop_leaves_out_what_a_slow_sink_cannot_take() -> 
 def test_a_sink_that_hangs_does_not_keep_the_loop_from_ending(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aand_edge.runtime.delivery.LEAVING_S", 0.05)
+    monkeypatch.setattr("aand_edge.runtime.delivery.SINKS_S", 0.05)
     go = threading.Event()
     sink = Listener(lambda event: go.wait(10))
     with Outlet(sink, pictures=True, wait=False, tell=lambda notice: None) as outlet:
@@ -147,7 +147,7 @@ def test_who_waits_for_room_is_let_go_when_the_loop_ends() -> None:
 
 
 def test_sinks_that_hang_end_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aand_edge.runtime.delivery.LEAVING_S", 0.3)
+    monkeypatch.setattr("aand_edge.runtime.delivery.SINKS_S", 0.3)
     hold = threading.Event()
     outlets = [Outlet(Listener(lambda event: hold.wait(20)), False, False, lambda notice: None) for _ in range(5)]
     for outlet in outlets:
@@ -163,9 +163,34 @@ def test_sinks_that_hang_end_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_a_slow_sink_holds_after_the_last_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aand_edge.runtime.delivery.LEAVING_S", 0.05)
+    monkeypatch.setattr("aand_edge.runtime.delivery.SINKS_S", 0.05)
     sink = Listener(lambda event: time.sleep(0.03))
     with Outlet(sink, pictures=True, wait=True, tell=lambda notice: None) as outlet:
         for number in range(10):
             outlet.put(dropped(number))
     assert len(sink.seen) == 10
+
+
+def test_a_stop_waits_longer_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.SINKS_S", 0.05)
+    sink = Listener(lambda event: time.sleep(0.03))
+    with Outlet(sink, pictures=False, wait=False, tell=lambda notice: None, on_disk=True) as outlet:
+        for number in range(10):
+            outlet.put(dropped(number))
+    assert len(sink.seen) == 10, "a slow disk is waited for"
+
+
+def test_a_signal_after_the_last_file_hurries_who_took_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.SINKS_S", 0.05)
+    go = threading.Event()
+    outlet = Outlet(Listener(lambda event: go.wait(20)), pictures=True, wait=True, tell=lambda notice: None)
+    outlet.__enter__()
+    outlet.put(dropped(0))
+    leaving = threading.Thread(target=outlet.__exit__, args=(None, None, None))
+    leaving.start()
+    leaving.join(0.2)
+    assert leaving.is_alive()
+    outlet.hurry()
+    leaving.join(10)
+    assert not leaving.is_alive()
+    go.set()

@@ -17,9 +17,11 @@ from aand_edge.runtime.encoders import modbus as polled
 from aand_edge.runtime.encoders.gpio import GpioEncoder
 from aand_edge.runtime.encoders.simulated import SimulatedEncoder
 from aand_edge.runtime.encoders.uri import open_encoder
-from aand_edge.runtime.events import Event, Noticed
+from aand_edge.runtime.events import Event, Noticed, Pulsed
 from aand_edge.runtime.gates.uri import open_gate
+from aand_edge.runtime.stopping import Deadline
 from tests.broker import until
+from tests.mute import Mute
 from tests.unit.runtime.test_conveyor import pulsed
 
 pytest.importorskip("pymodbus", reason="pymodbus is not installed")
@@ -111,6 +113,44 @@ def test_a_plc_that_says_nothing_holds_the_conveyor_up_for_its_time_out_alone(pl
         assert 0.04 < time.monotonic() - start < 2
 
 
+@pytest.fixture
+def mute() -> Iterator[Mute]:
+    """A PLC that confirms one write and nothing more."""
+    made = Mute(echoes=1)
+    yield made
+    made.close()
+
+
+def test_a_plc_that_owes_an_answer_is_told_to_close_the_gate_all_the_same(mute: Mute) -> None:
+    events = list[Event]()
+    with at_once(f"modbus://127.0.0.1:{mute.port}/coil/3?timeout_ms=10000", events) as conveyor:
+        until(lambda: mute.coil == [False])
+        conveyor.reject("a", 1, time.monotonic())
+        until(lambda: mute.coil == [False, True])
+        conveyor.reject("a", 2, time.monotonic())
+        conveyor.reject("a", 3, time.monotonic() + 60)
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 5, "ten seconds for an answer, and ten for the next"
+    assert sorted((each.number, each.missed) for each in events if isinstance(each, Pulsed)) == [
+        (1, True),
+        (2, True),
+        (3, True),
+    ]
+    until(lambda: mute.coil == [False, True, False], 5)
+    assert any(isinstance(each, Noticed) and "did not confirm its safe position" in each.text for each in events)
+
+
+def test_a_counter_that_owes_an_answer_is_not_waited_for() -> None:
+    mute = Mute()
+    encoder = open_encoder(f"modbus://127.0.0.1:{mute.port}/holding/7?timeout_ms=10000")
+    encoder.start(Counter())
+    until(lambda: len(mute.heard) == 1)
+    end = Deadline(8)
+    encoder.stop(end)
+    assert end.left > 0
+    mute.close()
+
+
 class Counter:
     """Who hears an encoder."""
 
@@ -136,7 +176,7 @@ def test_a_counter_is_followed_when_it_runs_over(plc: Plc, address: str, start: 
     until(lambda: counter.pulses == 16)
     plc.count = end - 6
     until(lambda: counter.pulses == 10)
-    encoder.stop()
+    encoder.stop(Deadline(5))
     assert counter.told == []
 
 
@@ -156,7 +196,7 @@ def test_a_counter_that_was_away_for_long_begins_anew(plc: Plc, monkeypatch: pyt
     time.sleep(0.2)
     plc.count = 5
     until(lambda: counter.pulses == 12)
-    encoder.stop()
+    encoder.stop(Deadline(5))
     assert len(counter.told) == 1
 
 
@@ -166,7 +206,7 @@ def test_a_simulated_encoder_counts_at_its_rate() -> None:
     start = time.monotonic()
     encoder.start(counter)
     until(lambda: counter.pulses > 200)
-    encoder.stop()
+    encoder.stop(Deadline(5))
     assert counter.pulses <= 2000 * (time.monotonic() - start)
 
 
@@ -179,7 +219,7 @@ def test_each_edge_of_a_pin_is_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pins.seen[-1] == (16, "FALLING", None)
     for _ in range(3):
         pins.callbacks[16](16)
-    encoder.stop()
+    encoder.stop(Deadline(5))
     assert (counter.pulses, pins.callbacks) == (3, {})
 
 

@@ -19,6 +19,7 @@ from aand_edge.engines.base import Frames, Outputs
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.conveyor import Conveyor
+from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
 from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.station import check_cameras, run_station
@@ -204,25 +205,28 @@ def test_a_signal_ends_the_loop_with_everything_told(tmp_path: Path, engine: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_leaves_the_gate_its_time_to_close(
-    tmp_path: Path, engine: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", [Conveyor, Outlet])
+def test_a_second_signal_leaves_gate_and_sinks_their_time_to_close(
+    tmp_path: Path, engine: Path, number: signal.Signals, part: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closing = Conveyor.__exit__
+    closing = part.__exit__
 
-    def signalled(self: Conveyor, *raised: Any) -> None:
+    def signalled(self: Any, *raised: Any) -> None:
         os.kill(os.getpid(), number)
         closing(self, *raised)
 
-    monkeypatch.setattr(Conveyor, "__exit__", signalled)
+    monkeypatch.setattr(part, "__exit__", signalled)
     astray = list[int]()
     before = signal.signal(number, lambda came, frame: astray.append(came))
     try:
         text = '[run]\nthreshold = -1.0\n[run.gate]\noutput = "simulated:gate.log"\npulse_ms = 100.0\n'
         cameras = [camera("test://?rate=0&count=3&parts=2&size=64")]
-        run_station(workspace(tmp_path, text), engine, cameras, None, Listener(), {})
+        run_station(workspace(tmp_path, text), engine, cameras, tmp_path / "out", Listener(), {})
     finally:
         signal.signal(number, before)
-    assert astray == [], "what the process does by default would have ended it with the gate open"
+    assert astray == [], "what the process does by default would have ended it with the gate open, or the record torn"
+    told = [json.loads(line)["event"] for line in (tmp_path / "out/verdicts.jsonl").read_text().splitlines()]
+    assert (told.count("inspected"), told.count("pulsed")) == (3, 3)
     moves = [json.loads(line)["rejecting"] for line in (tmp_path / "gate.log").read_text().splitlines()]
     assert True in moves
     assert moves[-1] is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -388,6 +389,42 @@ def test_a_file_that_is_no_queue_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database, and long enough to be told from one " * 9)
     with pytest.raises(UsageError, match="cannot be used"):
         Spool(tmp_path / "notes.txt", 1)
+
+
+def test_what_waits_for_a_broker_is_on_disk_before_its_thread_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop does not wait for ever: the process may end with the thread still in its way."""
+    pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
+    found = list[int]()
+
+    def look() -> None:
+        for each in tmp_path.glob("queue.db*"):
+            shutil.copy(each, tmp_path / each.name.replace("queue", "found"))
+        with Spool(tmp_path / "found.db", 1) as copy:
+            found.append(len(copy))
+
+    monkeypatch.setattr("aand_edge.runtime.sinks.spool.COMMIT_S", 60.0)
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        sink = MqttSink("127.0.0.1", broker.getsockname()[1], queue=tmp_path / "queue.db")
+        sink.__enter__()
+        put(sink, 0)
+        put(sink, 1)
+        real, sink._thread = sink._thread, Waited(look)
+        sink.__exit__(None, None, None)
+        real.join()
+    assert found == [2]
+
+
+class Waited(threading.Thread):
+    """In place of a thread: who waits for it does this."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__()
+        self._act = act
+
+    def join(self, timeout: float | None = None) -> None:
+        self._act()
 
 
 def put(sink: MqttSink, number: int) -> None:

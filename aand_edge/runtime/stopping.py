@@ -1,0 +1,26 @@
+"""How the two seconds of a stop are shared.
+
+Three stages follow one another, each with a share that the one before cannot use up. Within a stage all parts end by
+the same moment, so that limits do not add up, however many of them hang.
+"""
+
+from __future__ import annotations
+
+import time
+
+CAMERAS_S = 0.6  # what was captured is judged, and meanwhile cameras and triggers end
+GATE_S = 0.6  # the gate pushes off what comes to it yet and goes to its safe side; the encoder ends
+SINKS_S = 0.7  # each sink writes out what it holds
+DISK_S = 5.0  # and those that write on this machine's disk have so long: a slow one is to lose no verdict and no video
+
+
+class Deadline:
+    """A moment that several are waited for: each takes what is left of it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds; 0 where it has passed."""
+        return max(0.0, self._end - time.monotonic())

@@ -78,7 +78,11 @@ class ModbusLink:
             ask = client.read_input_registers if place.kind == "input" else client.read_holding_registers
             return ask(place.address, count=count, device_id=place.unit)
 
-        return list(self._ask(read).registers)
+        registers = list(self._ask(read).registers)
+        if len(registers) != count:
+            self.close()
+            raise ConnectionError(f"{place} answers with {len(registers)} registers in place of {count}")
+        return registers
 
     def interrupt(self) -> None:
         """End an answer that is waited for, from another thread: it raises ConnectionError there."""

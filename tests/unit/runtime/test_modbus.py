@@ -19,6 +19,7 @@ from aand_edge.runtime.encoders.simulated import SimulatedEncoder
 from aand_edge.runtime.encoders.uri import open_encoder
 from aand_edge.runtime.events import Event, Noticed, Pulsed
 from aand_edge.runtime.gates.uri import open_gate
+from aand_edge.runtime.modbus import ModbusLink, ModbusPlace
 from aand_edge.runtime.stopping import Deadline
 from tests.broker import until
 from tests.mute import Mute
@@ -149,6 +150,13 @@ def test_a_counter_that_owes_an_answer_is_not_waited_for() -> None:
     encoder.stop(end)
     assert end.left > 0
     mute.close()
+
+
+def test_an_answer_without_registers_is_a_fault_as_none_is(mute: Mute) -> None:
+    """An echo passes for an answer, and the encoder's thread is to survive it."""
+    link = ModbusLink(ModbusPlace("127.0.0.1", mute.port, "holding", 7))
+    with pytest.raises(ConnectionError, match="answers with 0 registers in place of 1"):
+        link.read(1)
 
 
 class Counter:

@@ -20,7 +20,7 @@ from aand_edge.runtime.stopping import DISK_S, SINKS_S
 
 LOG = logging.getLogger("aand_edge.runtime")
 
-WITH_PICTURES, WITHOUT_PICTURES = 32, 8192  # events that wait for a sink
+WITH_PICTURES, WAITING = 32, 8192  # events that wait for a sink: those that hold a picture, and all
 PATIENCE_S = 5.0  # how long files wait for a sink that is behind
 LOOK_S = 0.05  # how soon who waits sees that it is to hurry
 CALM_S = 10.0  # a sink that took events for so long, and raised at none, works again
@@ -53,8 +53,8 @@ class Outlet(AbstractContextManager["Outlet"]):
         self.lost = self.failures = 0
         self._sink, self._pictures, self._wait, self._tell = sink, pictures, wait, tell
         self._failed, self._on_disk = failed, on_disk
-        self._room = WITH_PICTURES if pictures else WITHOUT_PICTURES
         self._queue: deque[Event] = deque()
+        self._held = 0  # pictures in it
         self._changed = threading.Condition()
         self._leaving = self._failing = False
         self._failed_at = self._left_at = 0.0
@@ -103,10 +103,11 @@ class Outlet(AbstractContextManager["Outlet"]):
             event = replace(event, frame=replace(event.frame, picture=NO_PICTURE), anomaly_map=NO_MAP)
         with self._changed:
             end = time.monotonic() + PATIENCE_S
-            while self._wait and len(self._queue) >= self._room and time.monotonic() < end:
+            while self._wait and self._is_full(event) and time.monotonic() < end:
                 self._changed.wait(LOOK_S)
-            if len(self._queue) < self._room:
+            if not self._is_full(event):
                 self._queue.append(event)
+                self._held += self._holds(event)
                 self._changed.notify_all()
                 return
             self.lost += 1
@@ -126,8 +127,16 @@ class Outlet(AbstractContextManager["Outlet"]):
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._leaving)
             event = self._queue.popleft() if self._queue else None
+            self._held -= event is not None and self._holds(event)
             self._changed.notify_all()
             return event
+
+    def _is_full(self, event: Event) -> bool:
+        """For this event: a burst of parts that are told as missed takes no picture's place."""
+        return len(self._queue) >= WAITING or (self._holds(event) and self._held >= WITH_PICTURES)
+
+    def _holds(self, event: Event) -> bool:
+        return self._pictures and isinstance(event, Inspected)
 
     def _append(self, event: Event) -> None:
         try:

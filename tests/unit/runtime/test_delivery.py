@@ -88,7 +88,7 @@ def test_a_sink_that_fails_at_every_other_event_is_told_once() -> None:
     with Outlet(Listener(act), pictures=True, wait=True, tell=told.append) as outlet:
         for number in range(60):
             outlet.put(dropped(number))
-    assert outlet.failures == 30
+        until(lambda: outlet.failures == 30)
     assert [each.text for each in told] == ["The sink listener failed: the disk is full"]
 
 
@@ -97,7 +97,7 @@ def test_a_line_that_does_not_stop_leaves_out_what_a_slow_sink_cannot_take() -> 
     sink = Listener(lambda event: go.wait(10))
     with Outlet(sink, pictures=True, wait=False, tell=told.append) as outlet:
         for number in range(WITH_PICTURES + 10):
-            outlet.put(dropped(number))
+            outlet.put(inspected(number))
         assert outlet.waiting <= WITH_PICTURES
         go.set()
     assert len(sink.seen) + outlet.lost == WITH_PICTURES + 10
@@ -194,3 +194,28 @@ def test_a_signal_after_the_last_file_hurries_who_took_their_time(monkeypatch: p
     leaving.join(10)
     assert not leaving.is_alive()
     go.set()
+
+
+def test_a_burst_without_pictures_takes_no_pictures_place() -> None:
+    """As of the parts on a belt, which are all told at once when its encoder goes or the loop ends."""
+    go, told = threading.Event(), list[Noticed]()
+    sink = Listener(lambda event: go.wait(10))
+    with Outlet(sink, pictures=True, wait=False, tell=told.append) as outlet:
+        for number in range(10 * WITH_PICTURES):
+            outlet.put(dropped(number))
+        for number in range(WITH_PICTURES):
+            outlet.put(inspected(number))
+        go.set()
+    assert (len(sink.seen), outlet.lost, told) == (11 * WITH_PICTURES, 0, [])
+
+
+def test_all_that_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aand_edge.runtime.delivery.WAITING", 5)
+    go = threading.Event()
+    sink = Listener(lambda event: go.wait(10))
+    with Outlet(sink, pictures=True, wait=False, tell=lambda notice: None) as outlet:
+        for number in range(10):
+            outlet.put(dropped(number))
+        assert outlet.waiting <= 5
+        go.set()
+    assert len(sink.seen) + outlet.lost == 10

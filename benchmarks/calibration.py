@@ -24,7 +24,7 @@ from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.registry import find_backend
 from aand_edge.export.calibrate import CalibrationOptions, calibrate
 from aand_edge.export.export import ExportOptions, export_model
-from aand_edge.export.regions import BY_DEFAULT, default_regions
+from aand_edge.export.regions import QUANTISABLE, default_regions
 from aand_edge.export.trials import Trials, labelled_set
 from aand_edge.graph_facts import GraphFacts
 
@@ -50,12 +50,13 @@ def variants(
     yield "with anomalies", CalibrationOptions(anomalies=True), regions, None
     yield "percentile 99.99, with anomalies", CalibrationOptions(share=99.99, anomalies=True), regions, None
     yield "minmax, with anomalies", CalibrationOptions("minmax", anomalies=True), regions, None
-    yield "and the transposed convolutions", DEFAULT, (*regions, "upsample"), None
-    yield "and the stem", DEFAULT, ("stem", *regions), None
     for bits in (7, 8):
         yield f"{bits}-bit weights", DEFAULT, regions, bits
-    if regions != BY_DEFAULT:
-        yield "and the teacher's first stage", DEFAULT, BY_DEFAULT, None
+    for region in QUANTISABLE:
+        if region not in regions:
+            yield f"and {region}", DEFAULT, (*regions, region), None
+    if "upsample" in regions:
+        yield "without upsample", DEFAULT, tuple(region for region in regions if region != "upsample"), None
 
 
 def measure(model: Path, data: Path) -> dict[str, Any]:

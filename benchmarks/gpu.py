@@ -30,7 +30,7 @@ from aand_edge.errors import AandEdgeError
 from aand_edge.export.calibrate import CalibrationOptions, read_ranges
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import quantise
-from aand_edge.export.regions import BY_DEFAULT
+from aand_edge.export.regions import default_regions
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import FusedAand
@@ -181,9 +181,8 @@ def write_graphs(backbone: str, size: int, folder: Path) -> None:
     import onnx
 
     ranges = read_ranges(folder / "part.fp32.onnx", frames, CalibrationOptions())
-    int8 = quantise(
-        onnx.load(folder / "part.fp16.onnx"), {name: each.range for name, each in ranges.items()}, BY_DEFAULT
-    )
+    reached = {name: each.range for name, each in ranges.items()}
+    int8 = quantise(onnx.load(folder / "part.fp16.onnx"), reached, default_regions(backbone))
     del int8.metadata_props[:]
     onnx.helper.set_model_props(int8, facts["int8"].to_metadata())
     onnx.save_model(int8, str(folder / "part.int8.onnx"))

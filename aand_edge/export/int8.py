@@ -15,7 +15,7 @@ from aand_edge.errors import ArtefactMismatchError, UsageError
 from aand_edge.export.calibrate import CalibrationTable
 from aand_edge.export.cost import describe
 from aand_edge.export.quantise import quantise, regions_with_convolutions
-from aand_edge.export.regions import BY_DEFAULT, checked_regions, default_regions
+from aand_edge.export.regions import checked_regions, default_regions
 from aand_edge.export.validate import GraphReport, inspect_model
 from aand_edge.graph_facts import GraphFacts
 
@@ -24,7 +24,7 @@ from aand_edge.graph_facts import GraphFacts
 class Quantisation:
     """What is quantised, and how many bits its weights have; see `regions`, and `engines.cpu` for 7 bits."""
 
-    regions: tuple[str, ...] = BY_DEFAULT
+    regions: tuple[str, ...]
     weight_bits: int = 8
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ generator1–3  RAA's generators φ₂
 amplify       F · (1 + w · tanh φ₂)
 bottleneck    BN
 student1–3    the student's stages, by the level that they answer
-upsample      the student's transposed convolutions
+upsample      the student's up-sampling convolutions, sub-pixel or transposed
 head          cosine distance, up-sampling, blur and score
 """
 
@@ -31,19 +31,18 @@ QUANTISABLE = (
     *(f"student{level}" for level in (3, 2, 1)),
     "upsample",
 )
-# The first layer's three channels gain nothing, and TensorRT runs some quantised transposed convolutions wrongly or
-# slowly (NVIDIA/TensorRT #2380, #1694, #1699).
-BY_DEFAULT = tuple(region for region in QUANTISABLE if region not in ("stem", "upsample"))
 
 
 def default_regions(backbone: str) -> tuple[str, ...]:
-    """What is quantised where nothing else is asked for.
+    """What is quantised where nothing else is asked for: all but the stem, whose three channels gain nothing.
 
     EfficientNet-Lite's first stage has a depthwise convolution of few, very unequal channels at its largest size: in
-    int8 it moves the map ten times as far as all other regions together (benchmarks/calibration.py).
+    int8 it moves the map ten times as far as all other regions together (benchmarks/calibration.py). Its up-sampling
+    convolutions are depthwise transposed ones, which TensorRT runs wrongly or slowly when they are quantised
+    (NVIDIA/TensorRT #2380, #1694, #1699).
     """
-    costly = ("teacher1",) if backbone == "efficientnet_lite0" else ()
-    return tuple(region for region in BY_DEFAULT if region not in costly)
+    costly = ("teacher1", "upsample") if backbone == "efficientnet_lite0" else ()
+    return tuple(region for region in QUANTISABLE if region not in ("stem", *costly))
 
 
 _KEY = "aand.region"
@@ -55,6 +54,7 @@ _PATHS = (
     (re.compile(r"trunk\.amplifiers\.(\d)\.generator"), "generator{}"),
     (re.compile(r"trunk\.amplifiers"), "amplify"),
     (re.compile(r"trunk\.bottleneck"), "bottleneck"),
+    (re.compile(r"trunk\.student\..*\.subpixels"), "upsample"),
     (re.compile(r"trunk\.student\.up(\d)"), "student{}"),
     (re.compile(r"trunk"), "stem"),
     (re.compile(r"head"), "head"),

@@ -25,7 +25,7 @@ OPERATORS = frozenset(
     {
         *("Add", "Sub", "Mul", "Div", "Exp", "Sqrt", "Reciprocal", "Tanh", "Relu", "Clip"),
         *("Conv", "ConvTranspose", "MatMul", "MaxPool", "ReduceMax", "ReduceSum"),
-        *("Cast", "Concat", "Pad", "Slice", "Transpose", "QuantizeLinear", "DequantizeLinear"),
+        *("Cast", "Concat", "DepthToSpace", "Pad", "Slice", "Transpose", "QuantizeLinear", "DequantizeLinear"),
     }
 )
 FLOAT32_REGIONS = ("head", "match")  # squares of features overflow in half precision

@@ -9,6 +9,7 @@ must be in the graph. Nothing here changes the answer beyond rounding:
 - BatchNorm is folded into the convolution before it; the frame's channel order and the division by its standard
   deviation into the first one;
 - the positional encoding is a constant after the gate's first convolution, which is linear;
+- the student's transposed convolutions are sub-pixel ones: 1×1 convolutions, whose answers are laid side by side;
 - the prototypes are normalised and divided by the temperature; a cosine over 0.2 lies within ±5, so the softmax
   needs no maximum and the gate is a ratio of two sums;
 - up-sampling and Gaussian blur are linear and separable: one constant matrix a level and an axis.
@@ -27,6 +28,7 @@ from torch.nn import functional as F
 from aand_edge.model.aand import Aand, as_features, blur, cosine_distance
 from aand_edge.model.amplification import EPS, PROTOTYPES, TEMPERATURE, Amplifier
 from aand_edge.model.backbones import Features
+from aand_edge.model.subpixel import replace_transposed
 
 Colour = Literal["BGR", "RGB"]
 
@@ -118,6 +120,7 @@ class Trunk(nn.Module):
         first = next(part for part in self.teacher.modules() if isinstance(part, nn.Conv2d))
         first.weight = nn.Parameter((first.weight / model.teacher.std)[:, order].contiguous())
         self.amplifiers = nn.ModuleList(FusedAmplifier(raa) for raa in model.raas())
+        replace_transposed(self.student)
 
     def forward(self, picture: Tensor) -> tuple[Features, Features]:
         advanced = self.teacher.features(picture)

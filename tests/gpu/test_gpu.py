@@ -18,7 +18,7 @@ from aand_edge.engines.tensorrt.runner import TensorRtRunner
 from aand_edge.export.calibrate import CalibrationOptions, read_ranges
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import quantise
-from aand_edge.export.regions import BY_DEFAULT
+from aand_edge.export.regions import default_regions
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import FusedAand
@@ -62,7 +62,8 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         facts = GraphFacts("part", "resnet18", SIZE, (SIZE, SIZE), "BGR", precision, "0" * 64)
         write_graph(FusedAand(model, half=precision == "fp16"), facts, folder / f"part.{precision}.onnx")
     ranges = read_ranges(folder / "part.fp32.onnx", frames, CalibrationOptions())
-    int8 = quantise(onnx.load(folder / "part.fp16.onnx"), {n: each.range for n, each in ranges.items()}, BY_DEFAULT)
+    reached = {name: each.range for name, each in ranges.items()}
+    int8 = quantise(onnx.load(folder / "part.fp16.onnx"), reached, default_regions("resnet18"))
     onnx.save_model(int8, str(folder / "part.int8.onnx"))
     with torch.inference_mode():
         maps, _ = FusedAand(model)(torch.from_numpy(frames))

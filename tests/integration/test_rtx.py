@@ -24,7 +24,7 @@ from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 from aand_edge.export.dynamic import write_dynamic
 from aand_edge.export.graph import write_graph
 from aand_edge.export.quantise import activations, quantise
-from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE
+from aand_edge.export.regions import QUANTISABLE, default_regions
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.backbones import BACKBONES
@@ -71,7 +71,7 @@ def test_every_backbone_is_parsed_and_built_in_each_precision(tmp_path: Path, ba
     assert build(single, "fp32")
     write_graph(fused(backbone, half=True), facts(backbone, "fp16"), half)
     whole = build(half, "fp16")
-    int8 = build(quantised(half, tmp_path / "part.int8.onnx", BY_DEFAULT), "int8")
+    int8 = build(quantised(half, tmp_path / "part.int8.onnx", default_regions(backbone)), "int8")
     assert int8
     if "resnet" in backbone:  # the kernels of a network of depthwise convolutions outweigh its weights
         assert len(int8) < 0.9 * len(whole), "the weights are a byte each"

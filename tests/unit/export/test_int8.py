@@ -44,12 +44,13 @@ from aand_edge.export.calibrate import (
 from aand_edge.export.export import Exported
 from aand_edge.export.int8 import Quantisation, chosen_regions, int8_path, write_int8
 from aand_edge.export.quantise import CONVOLUTIONS, activations, quantise
-from aand_edge.export.regions import BY_DEFAULT, QUANTISABLE, region_of, write_region
+from aand_edge.export.regions import QUANTISABLE, default_regions, region_of, write_region
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.export.validate import inspect_model, validate
 from aand_edge.graph_facts import GraphFacts
 
 Export = Callable[..., Exported]
+BY_DEFAULT = default_regions("efficientnet_lite0")  # the model of conftest.py
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def table(export: Export, tmp_path_factory: pytest.TempPathFactory) -> Calibrati
 @pytest.fixture(scope="module")
 def int8(export: Export, table: CalibrationTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("graphs") / "part.int8.onnx"
-    write_int8(export(precision="fp16").graph, table, Quantisation(), target)
+    write_int8(export(precision="fp16").graph, table, Quantisation(BY_DEFAULT), target)
     return target
 
 
@@ -132,9 +133,9 @@ def test_an_int8_graph_answers_nearly_as_the_model(export: Export, int8: Path) -
 
 def test_seven_bit_weights_never_exceed_63(export: Export, table: CalibrationTable, tmp_path: Path) -> None:
     """255 · 63 · 2 fits into 16 bits; 255 · 127 · 2 does not."""
-    target = int8_path(tmp_path / "part.fp16.onnx", Quantisation(weight_bits=7))
+    target = int8_path(tmp_path / "part.fp16.onnx", Quantisation(BY_DEFAULT, weight_bits=7))
     assert target.name == "part.int8w7.onnx"
-    write_int8(export(precision="fp16").graph, table, Quantisation(weight_bits=7), target)
+    write_int8(export(precision="fp16").graph, table, Quantisation(BY_DEFAULT, weight_bits=7), target)
     for each in onnx.load(target).graph.initializer:
         if each.data_type == TensorProto.INT8:
             assert np.abs(numpy_helper.to_array(each).astype(int)).max() <= 63
@@ -451,7 +452,9 @@ def test_the_threshold_of_another_precision_misjudges(export: Export, tmp_path: 
     """Quantisation shifts all scores: the engine's own threshold takes that up, another engine's does not."""
     fp32 = export(precision="fp32")
     table = calibrate(fp32.graph, fp32.holdout, tmp_path / "t.json", CalibrationOptions(share=90.0))
-    write_int8(export(precision="fp16").graph, table, Quantisation(weight_bits=7), tmp_path / "part.int8.onnx")
+    write_int8(
+        export(precision="fp16").graph, table, Quantisation(BY_DEFAULT, weight_bits=7), tmp_path / "part.int8.onnx"
+    )
     rng = np.random.default_rng(3)
     small = rng.integers(0, 256, (24, 6, 6, 3), dtype=np.uint8)
     frames = small.repeat(11, axis=1)[:, :64].repeat(11, axis=2)[:, :, :64]

@@ -12,6 +12,7 @@ from aand_edge.model.aand import Aand, blur
 from aand_edge.model.amplification import Amplifier
 from aand_edge.model.backbones import BACKBONES
 from aand_edge.model.fused import FrameGeometry, FusedAand, FusedAmplifier, fold_batch_norms, upsample_and_blur
+from aand_edge.model.subpixel import SubpixelConv2d
 
 
 def lively(model: nn.Module) -> nn.Module:
@@ -104,6 +105,22 @@ def test_one_matrix_up_samples_and_blurs(side: int) -> None:
     expected = blur(nn.functional.interpolate(level, size=64, mode="bilinear", align_corners=True)[:, 0])
     matrix = upsample_and_blur(side, 64)
     assert (matrix @ level[0, 0] @ matrix.T - expected[0]).abs().max() < 1e-6
+
+
+def test_a_sub_pixel_convolution_answers_what_the_transposed_one_does() -> None:
+    torch.manual_seed(0)
+    transposed = nn.ConvTranspose2d(6, 5, 2, stride=2)
+    x = torch.randn(2, 6, 4, 3)
+    with torch.no_grad():
+        assert (SubpixelConv2d(transposed)(x) - transposed(x)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("backbone", "left"), [("resnet18", 0), ("resnet50", 0), ("efficientnet_lite0", 3)])
+def test_only_depthwise_transposed_convolutions_are_left_in_a_student(backbone: str, left: int) -> None:
+    student = FusedAand(Aand(backbone, size=64)).trunk.student  # type: ignore[arg-type]
+    transposed = [part for part in student.modules() if isinstance(part, nn.ConvTranspose2d)]
+    assert len(transposed) == left
+    assert all(part.groups == part.in_channels for part in transposed)
 
 
 @pytest.mark.parametrize("groups", [1, 6])

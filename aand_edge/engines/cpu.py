@@ -9,14 +9,18 @@ CPUINFO = Path("/proc/cpuinfo")
 DOT_PRODUCTS = frozenset({"avx_vnni", "avx512_vnni", "avx10_1", "amx_int8"})
 
 
+def is_arm(machine: str | None = None) -> bool:
+    """Whether this is an ARM processor, or `machine` names one."""
+    return (platform.machine() if machine is None else machine).lower() in ("aarch64", "arm64")
+
+
 def int8_weight_bits(cpuinfo: Path = CPUINFO, machine: str | None = None) -> int:
     """Bits that int8 weights may use here without products that saturate: 7 or 8.
 
     x86 without VNNI multiplies pairs of bytes and adds the two products in 16 bits (`vpmaddubsw`): 255 · 127 · 2 does
     not fit, 255 · 63 · 2 does. ARM and VNNI add in 32 bits. Where it cannot be found out, 7 is safe and costs a bit.
     """
-    machine = platform.machine() if machine is None else machine
-    if machine.lower() in ("aarch64", "arm64"):
+    if is_arm(machine):
         return 8
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()

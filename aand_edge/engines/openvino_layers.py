@@ -14,6 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree
 
+from aand_edge.engines.cpu import is_arm
+from aand_edge.engines.openvino_bytes import use_unsigned
+
 MARK = {"name": "precise", "version": "0"}  # of a layer that is not to be converted to half precision
 UNMARKED = frozenset({"Const", "Parameter", "Result", "Convert"})
 
@@ -26,6 +29,8 @@ HALF, INT8 = frozenset({"f16", "bf16"}), frozenset({"i8", "u8"})
 def read_marked(core: Any, graph: Path) -> tuple[Any, frozenset[str]]:
     """OpenVINO's model of a graph whose trunk is in half precision, and the names of the layers held in float32.
 
+    Quantised values that are never negative become unsigned bytes, but on ARM, which multiplies signed ones.
+
     Python sets those marks in a model's file alone, so the model is written and read again. Raises RuntimeError where
     OpenVINO cannot read the graph.
     """
@@ -34,7 +39,10 @@ def read_marked(core: Any, graph: Path) -> tuple[Any, frozenset[str]]:
     core.set_property({"ENABLE_MMAP": False})  # the file is gone before the model is
     with TemporaryDirectory() as folder:
         file = Path(folder) / "graph.xml"
-        openvino.serialize(core.read_model(graph), file)
+        model = core.read_model(graph)
+        if not is_arm():
+            use_unsigned(model)
+        openvino.serialize(model, file)
         held = _mark(file)
         return core.read_model(file), held
 

@@ -22,6 +22,7 @@ from aand_edge.data.resize import resize
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.build import BuildRequest, build_engine, score_frames
 from aand_edge.engines.load import load_engine
+from aand_edge.engines.openvino_bytes import use_unsigned
 from aand_edge.engines.openvino_layers import (
     executed_precisions,
     int8_convolutions,
@@ -490,6 +491,41 @@ def test_openvino_counts_convolutions_and_not_the_frames_bytes(export: Export, i
     weights = inspect_model(onnx.load(int8), GraphFacts.from_graph(int8)).quantised_weights
     executed = int8_convolutions(core.compile_model(quantised, "CPU"))
     assert 10 < weights - 2 <= executed <= quantised_convolutions(quantised) == weights
+
+
+def test_openvino_takes_values_that_are_never_negative_as_unsigned_bytes(int8: Path) -> None:
+    import openvino
+
+    model = openvino.Core().read_model(int8)
+    quantisers = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
+    turned = use_unsigned(model)
+    assert 10 < turned < len(quantisers), "what may be negative is left alone"
+    left = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize" and node in quantisers]
+    assert len(left) == len(quantisers) - turned
+
+
+@pytest.mark.parametrize(("first", "steps"), [("Relu", 255), ("Identity", 127)])
+def test_unsigned_bytes_have_half_as_wide_steps_to_the_same_end(tmp_path: Path, first: str, steps: int) -> None:
+    import openvino
+
+    end = 2.0
+    scale, zero = np.float32(end / 127), np.int8(0)
+    nodes = [
+        onnx.helper.make_node(first, ["x"], ["cut"]),
+        onnx.helper.make_node("QuantizeLinear", ["cut", "scale", "zero"], ["bytes"]),
+        onnx.helper.make_node("DequantizeLinear", ["bytes", "scale", "zero"], ["y"]),
+    ]
+    typed = [onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, [1001]) for name in "xy"]
+    constants = [numpy_helper.from_array(scale, "scale"), numpy_helper.from_array(zero, "zero")]
+    graph = onnx.helper.make_graph(nodes, "pair", typed[:1], typed[1:], constants)
+    onnx.save_model(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)]), tmp_path / "p.onnx"
+    )
+    model = openvino.Core().read_model(tmp_path / "p.onnx")
+    assert use_unsigned(model) == (first == "Relu")
+    values = np.linspace(-end if first == "Identity" else 0, 1.5 * end, 1001, dtype=np.float32)
+    answers = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(values)[0]
+    assert np.abs(answers - values.clip(max=end)).max() == pytest.approx(end / steps / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])

@@ -50,8 +50,8 @@ class LiveEngine:
         try:
             return self._runner.infer(frames)
         except Exception as error:
-            LOG.error("the engine failed and is opened afresh: %s", error)
-            first = error
+            first = str(error)  # the error itself would hold the frames in which it was raised, and so the old engine
+        LOG.error("the engine failed and is opened afresh: %s", first)
         try:
             with blocks_of_their_own():
                 self._reopen()

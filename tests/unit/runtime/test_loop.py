@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,35 @@ def test_an_engine_that_fails_once_is_opened_afresh_and_loses_no_frame(
     loop, seen = run(engine, [frame(number) for number in range(5)])
     assert [each.frame.number for each in seen if isinstance(each, Inspected)] == list(range(5))
     assert loop.tally.judged == 5
+
+
+def test_what_a_failed_engine_held_is_free_before_it_is_opened_afresh(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library's call whose own variables hold the network; otherwise two lie in memory, until a collection."""
+    from aand_edge.runtime import live_engine
+
+    load = live_engine.load_engine
+    held: list[weakref.ref[object]] = []
+    freed: list[bool] = []
+
+    class Lost:
+        def infer(self, frames: Frames) -> Outputs:
+            network = np.zeros(1000)
+            held.append(weakref.ref(network))
+            raise RuntimeError("an illegal memory access was encountered")
+
+        def close(self) -> None: ...
+
+    def broken(path: Path) -> tuple[object, object]:
+        manifest, runner = load(path)
+        freed.extend(each() is None for each in held)
+        return manifest, runner if held else Lost()
+
+    monkeypatch.setattr(live_engine, "load_engine", broken)
+    with LiveEngine(engine) as live:
+        live.infer(np.zeros((1, *live.manifest.frame, 3), np.uint8))
+    assert freed == [True]
 
 
 @pytest.mark.parametrize("policy", ["reject", "pass"])

@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,18 @@ class _MallInfo(ctypes.Structure):
 
 def _allocated() -> float:
     """Bytes in blocks that are in use, over all arenas; nan where the C library does not tell."""
-    library = ctypes.CDLL(None)
+    library = _libc()
     if not hasattr(library, "mallinfo2"):
         return float("nan")
     library.mallinfo2.restype = _MallInfo
     told = library.mallinfo2()
     return float(told.uordblks + told.hblkhd)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Once: each makes a class of its own, which lies there until a collection."""
+    return ctypes.CDLL(None)
 
 
 def _held() -> tuple[float, float, float, int, int]:

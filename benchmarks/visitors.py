@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 
 from benchmarks.faults import Counts
 
@@ -38,7 +39,7 @@ class Visitors:
 
     def _come_and_go(self) -> None:
         while not self._leave.is_set():
-            with suppress(OSError):  # the loop may be too busy for them, or gone
+            with suppress(OSError, HTTPException):  # the loop may be too busy for them, cut them off, or be gone
                 urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/metrics", timeout=STAY_S).read()
                 self._counts["metrics read"] += 1
             if self._page is not None:

@@ -39,6 +39,7 @@ from aand_edge.artifacts import EngineManifest, write_json, write_text
 from aand_edge.bench.device import describe_device
 from aand_edge.config import FILE, PageSettings
 from aand_edge.runtime import events, live_engine
+from aand_edge.runtime.allocator import few_arenas
 from aand_edge.runtime.belt import SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
@@ -85,6 +86,7 @@ RATE = 100  # frames a second of the camera that drops
 
 def soak(engine: Path, seconds: float, out: Path, fails_every: int = ENGINE_FAILS_EVERY) -> dict[str, Any]:
     """Run it; the record lies in `out`."""
+    few_arenas()  # as `run_station` does
     counts: Counts = Counter()
     sources = {"line": FaultyCamera(0, RATE, counts), "files": FaultyCamera(1, 0, counts), "child": ChildCamera(counts)}
     policies = {"line": Policy.NEWEST, "files": Policy.LOSSLESS, "child": Policy.NEWEST}

@@ -25,6 +25,7 @@ from aand_edge.config import (
 )
 from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import UsageError
+from aand_edge.runtime.allocator import few_arenas
 from aand_edge.runtime.belt import Belt, CountedBelt, SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.delivery import Outlet
@@ -73,6 +74,7 @@ def run_station(
 
     Raises UsageError for cameras or folders that cannot be, EngineFailedError where the engine fails twice.
     """
+    few_arenas()
     late: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
 
     def tell(event: Event) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -266,3 +269,39 @@ port = {broker.port}
     assert topics.count("aand-edge/hall_3_b/top") >= 3
     assert {topic.split("/")[1] for topic in topics} == {"hall_3_b"}
     assert Workspace(tmp_path, Settings()).settings.run.line_name == socket.gethostname()
+
+
+# In a process of its own: what malloc has settled on once, it keeps.
+STATION = """
+import ctypes, sys
+from pathlib import Path
+from aand_edge.config import CameraSettings, Workspace
+from aand_edge.runtime.station import run_station
+from tests.unit.runtime.test_delivery import Listener
+
+folder, engine = map(Path, sys.argv[1:])
+camera = CameraSettings(source="test://?rate=0&count=20&parts=2&size=64")
+run_station(Workspace.open(folder), engine, [camera], folder / "out", Listener(), {})
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, stream)
+libc.fflush(stream)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not os.confstr("CS_GNU_LIBC_VERSION"), reason="glibc's malloc")
+@pytest.mark.parametrize(("asked", "arenas"), [({}, {2}), ({"MALLOC_ARENA_MAX": "5"}, {3, 4, 5})])
+def test_threads_share_two_arenas_unless_the_environment_asks_for_others(
+    tmp_path: Path, engine: Path, asked: dict[str, str], arenas: set[int]
+) -> None:
+    workspace(tmp_path)
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    done = subprocess.run(
+        [sys.executable, "-c", STATION, str(tmp_path), str(engine)],
+        env=environment | asked,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(re.findall("<heap nr=", done.stdout)) in arenas

@@ -1,8 +1,9 @@
 """Nearest neighbours in the teacher's features: what the teacher alone can tell, without any training.
 
 A patch is F₂ beside F₃ (up-sampled to F₂'s grid), averaged over 3 × 3 neighbours as PatchCore does. Its anomaly is
-the Euclidean distance to the nearest of at most `MOST` patches of good parts, drawn at random. The map is up-sampled
-and blurred as AAND's, the score is its maximum. Nothing is tuned.
+the Euclidean distance to the nearest patch of all good parts: none is left out, since with a tenth of them drawn at
+random the image AUROC on screw falls by a tenth. The map is up-sampled and blurred as AAND's, the score is its
+maximum. Nothing is tuned.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from aand_edge.training.compute import Compute
 from aand_edge.training.loop import in_chunks
 from aand_edge.training.pictures import load_pictures
 
-MOST = 30_000  # patches of good parts: 30 pictures' worth at 256²
 CHUNK = 8  # pictures at a time
+QUERIES = 512  # patches that are compared with all known ones at a time
 
 
 def patches(teacher: Teacher, pictures: Tensor) -> Tensor:
@@ -32,16 +33,23 @@ def patches(teacher: Teacher, pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def bank(teacher: Teacher, samples: Sequence[Sample], size: int, compute: Compute, seed: int) -> Tensor:
-    """(M, C): patches of good parts, at most `MOST`; each picture gives an equal share."""
-    generator = torch.Generator().manual_seed(seed)
-    each = -(-MOST // len(samples))
+def bank(teacher: Teacher, samples: Sequence[Sample], size: int, compute: Compute) -> Tensor:
+    """(M, C): every patch of good parts."""
     rows = []
     for part in in_chunks(len(samples), CHUNK):
         pictures = compute.pictures(load_pictures(samples[part], size))
-        for one in patches(teacher, pictures).flatten(2).transpose(1, 2):  # (H·W, C)
-            rows.append(one[torch.randperm(len(one), generator=generator)[:each].to(one.device)])
-    return torch.cat(rows)[:MOST]
+        rows.append(patches(teacher, pictures).permute(0, 2, 3, 1).flatten(0, 2))
+    return torch.cat(rows)
+
+
+@torch.no_grad()
+def nearest(queries: Tensor, known: Tensor) -> Tensor:
+    """(N,): Euclidean distance of each row of (N, C) to the nearest of (M, C)."""
+    lengths = (known * known).sum(dim=1)
+    squares = [
+        (lengths - 2 * (rows @ known.T)).amin(dim=1) + (rows * rows).sum(dim=1) for rows in queries.split(QUERIES)
+    ]
+    return torch.cat(squares).clamp_min(0).sqrt()
 
 
 @torch.no_grad()
@@ -53,7 +61,6 @@ def anomaly_maps(teacher: Teacher, known: Tensor, pictures: Tensor, compute: Com
         features = patches(teacher, compute.pictures(pictures[part]))
         count, channels, height, width = features.shape
         queries = features.permute(0, 2, 3, 1).reshape(-1, channels)
-        nearest = torch.cat([torch.cdist(rows, known).amin(dim=1) for rows in torch.split(queries, 1024)])
-        grid = nearest.view(count, 1, height, width)
+        grid = nearest(queries, known).view(count, 1, height, width)
         maps.append(blur(F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=True)[:, 0]).cpu())
     return torch.cat(maps)

@@ -130,7 +130,7 @@ def _neighbours(run: Run) -> Row:
     # The same pictures as a training has: what is held out is not remembered either.
     kept, held_out = split_holdout(category.train, TrainingOptions.holdout, run.seed)
     start = time.monotonic()
-    known = bank(teacher, kept, run.size, compute, run.seed)
+    known = bank(teacher, kept, run.size, compute)
     seconds = {"remember": round(time.monotonic() - start, 1)}
     maps = anomaly_maps(teacher, known, load_pictures(category.test, run.size), compute).numpy()
     shape = (run.size, run.size)

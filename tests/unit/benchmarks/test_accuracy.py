@@ -20,7 +20,7 @@ from aand_edge.training.pictures import load_pictures
 from aand_edge.training.recipe import Recipe
 from benchmarks.accuracy import __main__ as accuracy
 from benchmarks.accuracy.methods import METHODS, advancing
-from benchmarks.accuracy.neighbours import anomaly_maps, bank
+from benchmarks.accuracy.neighbours import anomaly_maps, bank, nearest
 from benchmarks.accuracy.plan import Run, execute, fewer, record, recorded
 from benchmarks.accuracy.report import page
 
@@ -115,7 +115,7 @@ def test_a_remembered_picture_has_no_anomaly_and_a_changed_patch_has(root: Path)
     torch.manual_seed(0)
     teacher = build_teacher(backbone)
     samples = read_category(root / "flange").train[:3]
-    known = bank(teacher, samples, SIZE, compute, seed=0)
+    known = bank(teacher, samples, SIZE, compute)
     assert known.shape == (3 * (SIZE // 8) ** 2, 40 + 112)
     picture = load_pictures(samples[:1], SIZE)
     changed = picture.clone()
@@ -125,6 +125,12 @@ def test_a_remembered_picture_has_no_anomaly_and_a_changed_patch_has(root: Path)
     top = int(other.argmax())
     assert 0 <= top // SIZE < 32
     assert 32 <= top % SIZE < 64
+
+
+def test_the_nearest_of_all_is_found() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, known = (torch.randn(count, 5, generator=generator) for count in (700, 40))  # more than are taken at once
+    torch.testing.assert_close(nearest(queries, known), torch.cdist(queries, known).amin(dim=1), atol=1e-3, rtol=0)
 
 
 def test_a_smaller_draw_of_pictures_is_part_of_a_larger_one(root: Path) -> None:

@@ -246,7 +246,11 @@ def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tup
     regions = tuple(part.strip() for part in quantise.split(",") if part.strip())
     if not regions:
         raise UsageError("--quantise names no region", "Name some, or take --precision fp16.")
-    return regions
+    try:
+        from aand_edge.export.regions import checked_regions
+    except ModuleNotFoundError:  # a device has no onnx, and takes the graph as it was written
+        return regions
+    return checked_regions(regions)
 
 
 def _table(path: Path, manifest: EngineManifest) -> Table:

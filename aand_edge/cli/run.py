@@ -83,14 +83,18 @@ def command(
     given = _checked(given)
     _tell_token(workspace)
     where = out or workspace.resolve_optional(settings.out)
+    if append and where is None:
+        raise UsageError("--append goes on in a folder, and none was named", "Name it with --out.")
     tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append)
     summary = tally.to_dict()
     rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
+    if tally.gate_missed:
+        rows.append(("missed by the gate", f"{tally.gate_missed} of the rejected parts"))
     took = ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items())
     rows += [("frames a second", f"{summary['fps']:.1f}"), ("capture to verdict", took)]
     answer(summary, as_json, facts(places[0].stem, [row for row in rows if row[1] != ""]))
     if tally.failed and not tally.judged:
-        raise DataError("No picture could be judged", "Check the files named above.")
+        raise DataError("No picture could be judged", "See what is told of the source above.")
 
 
 class Console:

@@ -58,6 +58,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Train AAND on pictures of good parts. An interrupted training goes on where it was."""
+    from aand_edge.artifacts import CARD
     from aand_edge.cli.lookup import open_category
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import TrainingBars, answer, say
@@ -102,6 +103,8 @@ def command(
         answer({"preview": str(preview)}, as_json, f"Synthetic anomalies: {preview}")
         return
     folder = _folder(workspace, parts, options, name)
+    if (folder / CARD).is_file():
+        say(f"{folder.name} is trained already: this training replaces it when it is through; --name keeps both")
     try:
         with TrainingBars() as bars:
             card = train(parts, folder, options, bars)

@@ -56,7 +56,10 @@ class JsonlSink:
         finished = [path for path in self._folder.iterdir() if FINISHED.fullmatch(path.name)]
         current = self._folder / CURRENT
         if not self._append and (finished or current.exists()):
-            raise UsageError(f"{self._folder} holds the verdicts of another run", "Take another folder for --out.")
+            raise UsageError(
+                f"{self._folder} holds the verdicts of another run",
+                "Take another folder for --out, or go on in it with --append.",
+            )
         self._shelf = Shelf(self._keep, finished)
         try:
             if current.exists():

@@ -24,12 +24,21 @@ def silence() -> None:
     home.setLogLevel(0)
 
 
+OF_A_CAMERA = "Check that it is there and that no one else reads it."
+
+
 class Capture:
     """An open VideoCapture. Not for several threads."""
 
-    def __init__(self, what: Any, backend: int, wanted: Mapping[int, float], told: str) -> None:
-        """told: what the source is called in errors. Raises SourceError where it cannot be opened."""
+    def __init__(
+        self, what: Any, backend: int, wanted: Mapping[int, float], told: str, hint: str = OF_A_CAMERA
+    ) -> None:
+        """told and hint: what the source is called in errors, and what to do then.
+
+        Raises SourceError where it cannot be opened.
+        """
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", FFMPEG_OPTIONS)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own lines too: AV_LOG_QUIET
         silence()
         self._told = told
         # Timeouts count only where they are given at once; set afterwards, they come too late for opening.
@@ -37,7 +46,7 @@ class Capture:
         self._capture = cv2.VideoCapture(what, backend, early)
         if not self._capture.isOpened():
             self._capture.release()
-            raise SourceError(f"{told} cannot be opened", "Check that it is there and that no one else reads it.")
+            raise SourceError(f"{told} cannot be opened", hint)
         for setting, value in wanted.items():
             if setting not in EARLY:
                 self._capture.set(setting, value)

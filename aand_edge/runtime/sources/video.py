@@ -32,7 +32,8 @@ class VideoSource:
         self._due = 0.0
 
     def open(self) -> None:
-        self._capture = Capture(str(self._path), cv2.CAP_FFMPEG, {}, f"The video {self._path}")
+        told, hint = f"The video {self._path}", "It is no video, or damaged: see whether a player shows it."
+        self._capture = Capture(str(self._path), cv2.CAP_FFMPEG, {}, told, hint)
         self._rate = self._capture.rate
         self._due = time.monotonic()
 

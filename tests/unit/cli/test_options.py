@@ -19,6 +19,7 @@ from tests.graphs import tiny_request
         (["build", "--data", "x"], "--data needs --max-drop"),
         (["build", "--max-flips", "0.1"], "--max-flips needs --max-drop"),
         (["build", "--precision", "fp16", "--quantise", "teacher2"], "--quantise needs --precision int8"),
+        (["build", "--precision", "int8", "--quantise", "teacher9"], "There is no region 'teacher9' to quantise"),
         (["build", "--locked"], "--locked needs --precision int8"),
         (["build", "g.fp32.onnx", "--frame", "64x64"], "g.fp32.onnx has a frame, a region, a batch and a quantisation"),
         (["build", "g.fp32.onnx", "--batch", "2"], "Leave --frame, --roi, --batch and --quantise out"),

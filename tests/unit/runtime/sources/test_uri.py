@@ -177,7 +177,7 @@ def test_a_video_is_read_to_its_last_frame() -> None:
 
 def test_a_file_that_is_no_video_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
-    with pytest.raises(AandEdgeError, match=r"The video .*a\.mp4 cannot be opened"):
+    with pytest.raises(AandEdgeError, match=r"The video .*a\.mp4 cannot be opened. It is no video"):
         everything(str(tmp_path / "a.mp4"))
 
 

@@ -1,0 +1,54 @@
+"""`run`: what its summary tells, and how it ends where nothing could be judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aand_edge.engines.build import build_engine
+from tests.commands import Command
+from tests.graphs import tiny_request
+
+SOURCE = "test://?rate=0&count=3&parts=2&size=64"
+
+
+@pytest.fixture(autouse=True)
+def engine(tmp_path: Path) -> Path:
+    return build_engine(tiny_request(tmp_path))[0]
+
+
+def test_a_file_that_is_no_video_ends_in_an_error_and_not_in_an_empty_success(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "part.mp4").write_bytes(b"no video")
+    done = command("run", "part.mp4")
+    assert done.code == 1
+    assert "part.mp4 cannot be opened. It is no video, or damaged" in done.err
+    assert "No picture could be judged" in done.err
+    assert "moov" not in done.err, "FFmpeg's own words"
+
+
+def test_to_go_on_in_a_folder_it_must_be_named(command: Command) -> None:
+    done = command("run", SOURCE, "--append")
+    assert done.code == 2
+    assert done.err.strip() == "error: --append goes on in a folder, and none was named. Name it with --out."
+
+
+def test_another_runs_folder_is_gone_on_in_only_when_asked(command: Command, tmp_path: Path) -> None:
+    assert command("run", SOURCE, "--out", "verdicts").code == 0
+    again = command("run", SOURCE, "--out", "verdicts")
+    assert again.code == 2
+    assert "or go on in it with --append" in again.err
+    assert command("run", SOURCE, "--out", "verdicts", "--append").code == 0
+    lines = (tmp_path / "verdicts/verdicts.jsonl").read_text().splitlines()
+    assert sum('"event": "inspected"' in line or '"event":"inspected"' in line for line in lines) == 6
+
+
+def test_parts_that_the_gate_missed_are_in_the_summary(command: Command, tmp_path: Path) -> None:
+    """The clip ends long before its parts come to a gate one metre away."""
+    (tmp_path / "aand-edge.toml").write_text(
+        '[run]\nthreshold = -1\n[run.gate]\noutput = "simulated:gate.log"\ndistance_mm = 1000\nspeed_mm_s = 10\n'
+    )
+    done = command("run", SOURCE)
+    assert done.code == 0
+    assert "missed by the gate" in done.out
+    assert "3 of the rejected parts" in done.out

@@ -29,7 +29,8 @@ HALF, INT8 = frozenset({"f16", "bf16"}), frozenset({"i8", "u8"})
 def read_marked(core: Any, graph: Path) -> tuple[Any, frozenset[str]]:
     """OpenVINO's model of a graph whose trunk is in half precision, and the names of the layers held in float32.
 
-    Quantised values that are never negative become unsigned bytes, but on ARM, which multiplies signed ones.
+    Quantised values that are never negative become unsigned bytes; on ARM, where that was not measured,
+    they stay as they are.
 
     Python sets those marks in a model's file alone, so the model is written and read again. Raises RuntimeError where
     OpenVINO cannot read the graph.

@@ -2,7 +2,7 @@
 
 A patch is F₂ beside F₃ (up-sampled to F₂'s grid), averaged over 3 × 3 neighbours as PatchCore does. Its anomaly is
 the Euclidean distance to the nearest patch of all good parts: none is left out, since with a tenth of them drawn at
-random the image AUROC on screw falls by a tenth. The map is up-sampled and blurred as AAND's, the score is its
+random the image AUROC on screw is 0.84 in place of 0.94. The map is up-sampled and blurred as AAND's, the score is its
 maximum. Nothing is tuned.
 """
 

@@ -112,11 +112,10 @@ class Camera:
     def _ended(self, state: SourceState, reason: str) -> None:
         if state is not SourceState.ENDED:
             self._changed(state, reason)
-            with (
-                self._order
-            ):  # a file is not opened again: how many frames are missing no one knows, that some are, all
-                text = f"{self._told} was not judged from here on"
-                self._deliver(Failed(self.name, self._next(), redact(text), now(), captured=time.monotonic()))
+            # A file is not opened again. How many frames are missing nobody knows; that some are must be counted.
+            text = redact(f"{self._told} was not judged from here on")
+            with self._order:
+                self._deliver(Failed(self.name, self._next(), text, now(), captured=time.monotonic()))
         self._release_trigger()
         self._tell_unasked(force=True)
         self._changed(SourceState.ENDED, reason)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
@@ -26,6 +27,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FILE = "aand-edge.toml"
 
@@ -100,6 +104,32 @@ def parse(text: str, path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML file: {error}", "Mend it, or write one with `aand-edge init`.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {key}: {first['msg']}", "Mend that line.") from None
+        raise _wrong_line(path, error.errors()[0]) from None
+
+
+def _wrong_line(path: Path, error: ErrorDetails) -> UsageError:
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(path, *error["loc"])
+    key = ".".join(str(part) for part in error["loc"])
+    return UsageError(f"{path}: {key}: {error['msg']}", "Mend that line.")
+
+
+def _unknown_key(path: Path, *place: str | int) -> UsageError:
+    *tables, key = place
+    known = list(_section_at(tables).model_fields)
+    near = get_close_matches(str(key), known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"It may be one of: {', '.join(known)}."
+    if not tables:
+        return UsageError(f"{path} has a section '{key}', which there is not", hint)
+    section = ".".join(table for table in tables if isinstance(table, str))
+    return UsageError(f"{path}: section [{section}] has a key '{key}', which there is not", hint)
+
+
+def _section_at(place: list[str | int]) -> type[Section]:
+    """The class of the table that lies there; a number stands for one of several, as in [[run.cameras]]."""
+    section: type[Section] = Settings
+    for name in (each for each in place if isinstance(each, str)):
+        annotation = section.model_fields[name].annotation
+        candidates = get_args(annotation) or (annotation,)  # Section | None, tuple[Section, ...] or a Section
+        section = next(each for each in candidates if isinstance(each, type) and issubclass(each, Section))
+    return section

@@ -170,3 +170,22 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, place: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(UsageError, match=place):
         Workspace.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[model]\nsise = 256\n", r"section \[model\] has a key 'sise', which there is not. Did you mean 'size'\?"),
+        ("[run.gate]\noutput = 'x'\npuls_ms = 80\n", r"section \[run.gate\] .*'puls_ms'.*Did you mean 'pulse_ms'\?"),
+        ("[[run.cameras]]\nsource = 'x'\ntriger = 'free'\n", r"section \[run.cameras\] .*Did you mean 'trigger'\?"),
+        ("[modle]\n", r"has a section 'modle', which there is not. Did you mean 'model'\?"),
+        ("[threshold]\nxyz = 1\n", r"'xyz', which there is not. It may be one of: false_rejects\."),
+    ],
+)
+def test_an_unknown_key_is_told_with_its_section_and_the_nearest_known_one(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UsageError, match=said) as raised:
+        Workspace.open(tmp_path)
+    assert str(tmp_path / FILE) in str(raised.value)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from zipfile import is_zipfile
 
 import numpy as np
@@ -23,11 +23,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aand_edge.errors import ArtefactMismatchError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 Precision = Literal["fp32", "fp16", "int8"]
 
 FALSE_REJECTS = 0.01  # share of good parts that may be rejected, where nothing else is asked for
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # in a model's folder
+
+DAMAGED = "is damaged: it is cut off or was written over"
 
 
 @contextmanager
@@ -85,9 +90,15 @@ def _sha256(stream: Any) -> str:  # Python 3.10 has no hashlib.file_digest
 
 
 class Record(BaseModel):
-    """A JSON file with a fixed set of fields; unknown or ill-typed ones are refused with the file's name."""
+    """A JSON file with a fixed set of fields; unknown or ill-typed ones are refused with the file's name.
+
+    called   what a person calls such a file
+    again    how it comes to be whole again
+    """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    called: ClassVar[str] = "record"
+    again: ClassVar[str] = "Build or train it again."
 
     def write(self, path: Path) -> None:
         write_text(path, self.model_dump_json(indent=2) + "\n")
@@ -95,16 +106,29 @@ class Record(BaseModel):
     @classmethod
     def read(cls: type[RecordT], path: Path) -> RecordT:
         """Raises ArtefactMismatchError where the file is missing or is not such a record."""
+        what = f"The {cls.called} {path}"
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ArtefactMismatchError(f"{path} is missing", "Build or train it again.") from None
-        except (ValidationError, UnicodeDecodeError, OSError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise ArtefactMismatchError(
-                f"{path} is no {cls.__name__}: {where}: {first['msg']}", "Build or train it again."
-            ) from None
+            raise ArtefactMismatchError(f"{what} is missing", cls.again) from None
+        except ValidationError as error:
+            raise ArtefactMismatchError(f"{what} {_fault(error.errors()[0])}", cls.again) from None
+        except UnicodeDecodeError:
+            raise ArtefactMismatchError(f"{what} {DAMAGED}", cls.again) from None
+        except OSError as error:
+            raise ArtefactMismatchError(f"{what} cannot be read ({error.strerror or error})", cls.again) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    """What is wrong with a record, as the end of a sentence."""
+    if not error["loc"]:  # the file as a whole: no JSON, or no object
+        return DAMAGED
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"lacks '{field}'"
+    if error["type"] == "extra_forbidden":
+        return f"has '{field}', which this version of aand-edge does not know"
+    return f"has a '{field}' that cannot be used: {error['msg']}"
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -131,6 +155,9 @@ class Threshold(Record):
 
 class ModelCard(Record):
     """What a trained model is, where it came from and how it was judged; lies beside `model.safetensors`."""
+
+    called = "model card"
+    again = "Copy it again from where it was trained, or train it again with `aand-edge train`."
 
     format: Literal[1] = 1
     name: str
@@ -235,6 +262,9 @@ class Acceptance(Record):
 
 class EngineFacts(Record):
     """What an engine is, what it was built from, and the machine it belongs to."""
+
+    called = "engine manifest"
+    again = "Copy it again with its engine, or build the engine again with `aand-edge build`."
 
     format: Literal[1] = 1
     name: str

@@ -69,6 +69,9 @@ class TensorRange(Record):
 class CalibrationTable(Record):
     """Ranges of the trunk's tensors, and the facts that they hold for."""
 
+    called = "calibration table"
+    again = "Make it again with `aand-edge calibrate`."
+
     format: int = 1
     key: str  # SHA-256 of `holds_for`
     holds_for: dict[str, Any]

@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aand_edge.artifacts import HoldoutSet, Threshold, atomic_path, sha256_file, write_json, write_text
+from aand_edge.artifacts import (
+    EngineManifest,
+    HoldoutSet,
+    ModelCard,
+    Record,
+    Threshold,
+    atomic_path,
+    sha256_file,
+    write_json,
+    write_text,
+)
 from aand_edge.errors import ArtefactMismatchError
 
 
@@ -61,12 +71,33 @@ def test_a_held_out_set_that_is_not_there_is_missing(tmp_path: Path) -> None:
         HoldoutSet.read(tmp_path / "h.npz")
 
 
-def test_a_record_with_another_field_or_type_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "threshold.json"
-    for text in ('{"value": "high", "rule": "manual"}', '{"value": 1, "rule": "manual", "colour": 2}', "{", "[]"):
-        path.write_text(text)
-        with pytest.raises(ArtefactMismatchError, match=r"threshold\.json is no Threshold"):
-            Threshold.read(path)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"format": 1, "name": "pa', "is damaged: it is cut off or was written over"),
+        (b"[]", "is damaged: it is cut off or was written over"),
+        (b"\xff\xfe\x00", "is damaged: it is cut off or was written over"),
+        (b"{}", "lacks 'name'"),
+        (b'{"name": 3}', "has a 'name' that cannot be used: Input should be a valid string"),
+    ],
+)
+@pytest.mark.parametrize(("record", "called"), [(ModelCard, "model card"), (EngineManifest, "engine manifest")])
+def test_a_damaged_record_is_told_in_a_plain_sentence_with_the_next_step(
+    tmp_path: Path, record: type[Record], called: str, content: bytes, said: str
+) -> None:
+    path = tmp_path / "card.json"
+    path.write_bytes(content)
+    with pytest.raises(ArtefactMismatchError) as raised:
+        record.read(path)
+    assert raised.value.message == f"The {called} {path} {said}"
+    assert raised.value.hint.startswith("Copy it again")
+    assert raised.value.exit_code == 4
+
+
+def test_a_record_with_another_field_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "threshold.json").write_text('{"value": 1, "rule": "manual", "colour": 2}')
+    with pytest.raises(ArtefactMismatchError, match=r"threshold\.json has 'colour', which this version"):
+        Threshold.read(tmp_path / "threshold.json")
     with pytest.raises(ArtefactMismatchError, match="is missing"):
         Threshold.read(tmp_path / "none.json")
 

@@ -54,8 +54,8 @@ def change(path: Path, **values: Any) -> None:
         ({"options": {}}, r"options in the manifest of .* are wrong \('precision'\)"),
         ({"options": {"precision": "fp32", "threads": "many"}}, "options in the manifest of .* are wrong"),
         ({"engine": "gone.blob"}, "is missing"),
-        ({"batch": "many"}, "is no EngineManifest: batch"),
-        ({"colours": "BGR"}, "is no EngineManifest: colours"),
+        ({"batch": "many"}, r"The engine manifest .*\.json has a 'batch' that cannot be used"),
+        ({"colours": "BGR"}, "has 'colours', which this version of aand-edge does not know"),
     ],
 )
 def test_a_manifest_that_does_not_fit_names_both_sides(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from aand_edge.errors import MissingDependencyError
+from aand_edge.runtime.ports import check_port
 
 Kind = Literal["coil", "holding", "input"]
 KINDS: dict[str, Kind] = {"coil": "coil", "holding": "holding", "input": "input"}
@@ -36,7 +37,11 @@ class ModbusPlace:
 
     @classmethod
     def parse(cls, uri: str) -> tuple[ModbusPlace, dict[str, str]]:
-        """The place, and what else stands behind the question mark. Raises ValueError or KeyError."""
+        """The place, and what else stands behind the question mark.
+
+        Raises ValueError or KeyError, and UsageError where the port is out of range.
+        """
+        check_port(uri)
         parts = urlsplit(uri)
         values = dict(parse_qsl(parts.query, keep_blank_values=True))
         kind, address = parts.path.strip("/").split("/")

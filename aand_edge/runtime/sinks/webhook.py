@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.events import Event
+from aand_edge.runtime.ports import check_port
 from aand_edge.runtime.sinks.payload import is_rejected, json_bytes
 
 FIRST_WAIT_S = 0.5
@@ -162,6 +163,7 @@ def _host(url: str) -> str:
             "The webhook's url holds letters that no web address has",
             "Write them as percent signs and numbers (%20 for a space, %C3%9F for ß), a host's as xn--….",
         )
+    check_port(url)
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.port != 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 
 from aand_edge.errors import SourceError
+from aand_edge.runtime.ports import check_port
 from aand_edge.runtime.sources.base import Grab, SourceOptions, refuse_options
 from aand_edge.runtime.sources.capture import Capture
 from aand_edge.runtime.sources.redact import redact
@@ -19,6 +20,7 @@ class RtspSource:
 
     def __init__(self, uri: str, options: SourceOptions) -> None:
         refuse_options("a stream", options)
+        check_port(uri)
         self._uri, self._told = uri, f"The stream {redact(uri)}"
         self._capture: Capture | None = None
 

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from aand_edge.config import MQTT_PASSWORD
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Noticed
+from aand_edge.runtime.ports import check_port
 from aand_edge.runtime.sources.redact import redact
 from aand_edge.runtime.triggers.base import Trigger
 from aand_edge.runtime.triggers.external import ExternalTrigger
@@ -40,6 +41,7 @@ def _open(text: str, lines: dict[str, Line], tell: Callable[[Noticed], None]) ->
     try:
         if name == "part-gate":
             return _part_gate(values)
+        check_port(name)
         if "://" in name and "#" not in text:  # a # would cut a topic short
             own = {key: values.pop(key) for key in OF_CAMERA if key in values}
             key = f"{name}?{sorted(values.items())}"

@@ -272,7 +272,7 @@ def test_a_table_of_another_version_or_a_torn_one_is_made_anew(export: Export, t
     assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions()) == made
     path.write_text('{"format": 1, "key"')
     assert latest_options(tmp_path, fp32.graph) is None
-    with pytest.raises(ArtefactMismatchError, match="The calibration table .* is damaged"):
+    with pytest.raises(ArtefactMismatchError, match=r"The calibration table .* is damaged"):
         calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions(), locked=True)
     assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions()) == made
 

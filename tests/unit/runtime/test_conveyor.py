@@ -224,7 +224,6 @@ def test_a_simulated_gate_writes_down_its_moves(tmp_path: Path) -> None:
         "modbus://plc/coil/65536",
         "modbus://plc/coil/3?bits=32",
         "modbus://plc/coil/3?unit=300",
-        "modbus://plc:99999/coil/3",
         "modbus://me:secret@plc/coil/3",
         "modbus:///coil/3",
     ],
@@ -232,6 +231,11 @@ def test_a_simulated_gate_writes_down_its_moves(tmp_path: Path) -> None:
 def test_what_is_no_gate_is_refused(tmp_path: Path, uri: str) -> None:
     with pytest.raises(UsageError, match="There is no gate"):
         open_gate(uri, tmp_path)
+
+
+def test_a_gates_port_out_of_range_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="The port of 'modbus://plc:99999' is out of range"):
+        open_gate("modbus://plc:99999/coil/3", tmp_path)
 
 
 @pytest.mark.parametrize(("uri", "levels"), [("gpio://18", [0, 1, 0]), ("gpio://18?active_low=1", [1, 0, 1])])

@@ -215,7 +215,7 @@ def test_a_webhook_that_nobody_answers_holds_nothing_up() -> None:
         ("http://mes/ausschuß", "holds letters that no web address has"),
         ("http://mes/scrap parts", "holds letters that no web address has"),
         ("http://prüfstand/x", "holds letters that no web address has"),
-        ("http://mes:99999/x", "is no web address"),
+        ("http://mes:99999/x", r"The port of 'http://mes:99999' is out of range\. Take one up to 65535"),
         ("http://[mes/x", "is no web address"),
         ("mes/x", "is no web address"),
         ("http://me:secret@mes/x", "holds a password"),

@@ -63,6 +63,7 @@ def test_a_uri_has_a_scheme(uri: str, parts: tuple[str, str]) -> None:
         ("clip.mp4", NOTHING, "There is no video clip.mp4"),
         ("nowhere", NOTHING, "neither a picture nor a folder"),
         ("nowhere", SourceOptions(follow=True), "nowhere is no folder that could be followed"),
+        ("rtsp://me:pw@x:99999/1", NOTHING, r"The port of 'rtsp://\*\*\*@x:99999' is out of range"),
         ("rtsp://x", SourceOptions(exposure=3), "--exposure has no effect on a stream"),
         ("test://", SourceOptions(size=(3, 4)), "--size has no effect on test://"),
         ("test://?speed=3", NOTHING, "test:// has no 'speed=3'"),

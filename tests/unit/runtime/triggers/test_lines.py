@@ -234,7 +234,6 @@ def test_a_trigger_is_named_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
         "gpio://18?delay_ms=-1",
         "gpio://18?timeout_ms=0",
         "tcp://127.0.0.1",
-        "tcp://127.0.0.1:99999",
         "tcp://127.0.0.1:9100?reply=yes",
         "mqtt://broker",
         "mqtt://me:secret@broker/topic",
@@ -248,3 +247,9 @@ def test_what_is_no_trigger_is_refused(monkeypatch: pytest.MonkeyPatch, text: st
     with pytest.raises(UsageError, match=r"There is no trigger|part-gate needs") as raised:
         open_triggers({"a": text})
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["tcp://127.0.0.1:99999", "tcp://[::1]:65536?reply=1", "mqtt://me@broker:70000/part"])
+def test_a_port_out_of_range_is_told_as_such(text: str) -> None:
+    with pytest.raises(UsageError, match=r"The port of '(tcp|mqtt)://.*' is out of range\. Take one up to 65535"):
+        open_triggers({"a": text})

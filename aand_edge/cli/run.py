@@ -98,12 +98,17 @@ def command(
 
 
 class Console:
-    """A line a verdict on stdout, or nothing with --json; what went wrong on stderr."""
+    """A line a verdict on stdout, or nothing with --json; what went wrong on stderr.
+
+    Parts that fail one after the other for one reason are told of once, and then counted: a region that leaves the
+    picture does so in each of a folder's files.
+    """
 
     name = "console"
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
+        self._failure, self._repeats = "", 0
 
     def __enter__(self) -> Console:
         return self
@@ -111,22 +116,42 @@ class Console:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held back."""
+        """Tell what was counted."""
+        self._end_failures()
 
     def append(self, event: Event) -> None:
         """Print what an operator wants to read."""
         from aand_edge.cli.show import say
         from aand_edge.runtime.events import Failed, Inspected, Noticed, SourceChanged, SourceState
 
-        if isinstance(event, Inspected) and not self._quiet:
-            word = "REJECT" if event.rejected else "pass  "
-            typer.echo(f"{word}  {event.verdict.score:.4f}  {event.frame.name}{'  late' if event.late else ''}")
-        elif isinstance(event, Failed):
-            say(f"failed: {event.reason}")
+        if isinstance(event, Failed):
+            self._failed(event.reason)
+        elif isinstance(event, Inspected):
+            self._end_failures()
+            if not self._quiet:
+                word = "REJECT" if event.rejected else "pass  "
+                typer.echo(f"{word}  {event.verdict.score:.4f}  {event.frame.name}{'  late' if event.late else ''}")
         elif isinstance(event, Noticed):
             say(f"{event.level}: {event.text}")
         elif isinstance(event, SourceChanged) and event.state in (SourceState.STALLED, SourceState.LOST):
             say(f"{event.camera} is {event.state.value}: {event.reason}")
+
+    def _failed(self, reason: str) -> None:
+        from aand_edge.cli.show import say
+
+        if reason == self._failure:
+            self._repeats += 1
+            return
+        self._end_failures()
+        self._failure = reason
+        say(f"failed: {reason}")
+
+    def _end_failures(self) -> None:
+        from aand_edge.cli.show import say
+
+        if self._repeats:
+            say(f"failed: {self._repeats} more, for the same reason")
+        self._failure, self._repeats = "", 0
 
 
 def _cameras(settings: RunSettings, sources: list[str], options: dict[str, Any]) -> list[CameraSettings]:

@@ -43,6 +43,16 @@ def test_another_runs_folder_is_gone_on_in_only_when_asked(command: Command, tmp
     assert sum('"event": "inspected"' in line or '"event":"inspected"' in line for line in lines) == 6
 
 
+def test_a_region_outside_of_every_picture_is_told_once_with_how_many_there_were(command: Command) -> None:
+    done = command("run", SOURCE, "--roi", "60,0,10,10")
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "failed: The region 10x10+60+0 leaves the picture of 64x64. Mend roi of that camera.",
+        "failed: 2 more, for the same reason",
+        "error: No picture could be judged. See what is told of the source above.",
+    ]
+
+
 def test_parts_that_the_gate_missed_are_in_the_summary(command: Command, tmp_path: Path) -> None:
     """The clip ends long before its parts come to a gate one metre away."""
     (tmp_path / "aand-edge.toml").write_text(

@@ -49,7 +49,7 @@ def command(
     from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
     from aand_edge.config import Workspace
-    from aand_edge.engines.load import open_runner, read_manifest
+    from aand_edge.engines.load import checked_manifest, open_runner
 
     workspace = Workspace.open()
     if roofline:
@@ -59,7 +59,7 @@ def command(
         return
     settings = workspace.settings.bench
     places = find_places(workspace, engines or [])
-    contenders = [(read_manifest(place), partial(open_runner, place)) for place in places]
+    contenders = [(checked_manifest(place), partial(open_runner, place)) for place in places]
     folders = _models(workspace, [manifest for manifest, _ in contenders], eager, data)
     parts = _pictures(workspace, folders, data, layout, category)
     where = out or workspace.benchmarks / f"{parts.name}-{datetime.now():%Y%m%d-%H%M%S}"

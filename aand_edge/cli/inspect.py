@@ -75,7 +75,7 @@ def _graph(file: Path) -> dict[str, Any]:
 def _engine(file: Path) -> dict[str, Any]:
     from aand_edge.artifacts import PendingEngine
     from aand_edge.engines.build import pending_path
-    from aand_edge.engines.load import backend_of, check_engine, read_manifest
+    from aand_edge.engines.load import checked_manifest
     from aand_edge.errors import UsageError
 
     beside = file if file.suffix == ".json" else file.with_name(file.name.removesuffix(file.suffix) + ".json")
@@ -85,6 +85,4 @@ def _engine(file: Path) -> dict[str, Any]:
         raise UsageError(
             f"{file} is no graph, engine or model", "Name a .onnx file, an engine, its manifest or a model's folder."
         )
-    manifest = read_manifest(file)
-    check_engine(file.parent / manifest.engine, manifest, backend_of(manifest))
-    return manifest.model_dump(mode="json")
+    return checked_manifest(file).model_dump(mode="json")

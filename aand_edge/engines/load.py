@@ -66,6 +66,17 @@ def read_manifest(path: EnginePlace) -> EngineManifest:
     return manifest
 
 
+def checked_manifest(place: EnginePlace) -> EngineManifest:
+    """The manifest of an engine that is whole and belongs to this machine, without loading it; a server's is its own.
+
+    Raises as `load_engine`.
+    """
+    manifest = read_manifest(place)
+    if isinstance(place, Path):
+        check_engine(place.parent / manifest.engine, manifest, backend_of(manifest))
+    return manifest
+
+
 def backend_of(manifest: EngineFacts) -> Backend:
     """The backend that an engine was built with.
 

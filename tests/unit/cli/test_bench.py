@@ -51,6 +51,25 @@ def test_engines_of_models_of_two_categories_are_not_judged_on_one(command: Comm
     assert "report:" not in done.err
 
 
+@pytest.mark.parametrize("fault", ["torn engine", "torn manifest", "another machine"])
+def test_a_broken_engine_is_found_before_any_is_measured(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr("aand_edge.bench.run.measure_memory", lambda _: pytest.fail("an engine was measured"))
+    write_card(tmp_path / "models/tiny", "tiny", write_category(tmp_path / "pictures/tiny"))
+    build_engine(tiny_request(tmp_path))
+    path, manifest = build_engine(tiny_request(tmp_path, "openvino"))
+    if fault == "torn engine":
+        path.with_name(manifest.engine).write_bytes(b"cut off")
+    elif fault == "torn manifest":
+        path.write_text(path.read_text()[:100])
+    else:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "device": {"device": "another"}}))
+    done = command("bench")
+    assert done.code == 4
+    assert path.stem in done.err
+
+
 def test_a_workspace_without_engines_says_how_to_build_one(command: Command) -> None:
     done = command("bench")
     assert done.code == 2

@@ -139,7 +139,7 @@ def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: In
     quantisation = Quantisation(chosen_regions(fp16, int8.regions), int8.weight_bits)
     _, table = calibration_table(workspace, fp32, int8.calibration, int8.locked)
     target = int8_path(fp16, quantisation)
-    wanted = quantised_facts(facts, table.key, table.options().images, quantisation)
+    wanted = quantised_facts(facts, table.key, table.held_out, quantisation)
     if not (target.is_file() and _facts_of(target) == wanted):
         write_int8(fp16, table, quantisation, target)
     return target

@@ -20,7 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from aand_edge import __version__
-from aand_edge.artifacts import HoldoutSet, Record, calibration_rows, sha256_file
+from aand_edge.artifacts import Record, calibration_rows, sha256_file
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.export.quantise import activations
 from aand_edge.export.ranges import Histogram, Method, range_of
@@ -83,6 +83,11 @@ class CalibrationTable(Record):
         share = facts["share"] or DEFAULT_SHARE
         return CalibrationOptions(facts["method"], share, facts["images"], facts["anomalies"])
 
+    @property
+    def held_out(self) -> int:
+        """How many held-out pictures were looked at: fewer than were asked for where there were no more."""
+        return int(self.holds_for["held_out"])
+
     def ranges(self) -> dict[str, float]:
         """Tensor name → range."""
         return {name: each.range for name, each in self.tensors.items()}
@@ -123,8 +128,9 @@ def calibrate(
     pictures = read_holdout(holdout, facts)
     if facts.precision != "fp32":
         raise UsageError(f"{graph} is an {facts.precision} graph", "Calibrate the fp32 graph.")
-    frames = _frames(pictures, facts, options)
-    holds_for = _holds_for(graph, facts, frames, options)
+    chosen = pictures.frames[calibration_rows(len(pictures.frames), options.images)]
+    frames = [*chosen, *(with_anomalies(chosen, facts).frames if options.anomalies else ())]
+    holds_for = {**_holds_for(graph, facts, frames, options), "held_out": len(chosen)}
     existing, difference = _existing(table, holds_for)
     if existing is not None and not difference:
         os.utime(table)  # the newest table is the one that was last asked for
@@ -196,13 +202,6 @@ def _largest(name: str, values: NDArray[np.float32]) -> float:
     if not np.isfinite(top):
         raise AandEdgeError(f"The tensor '{name}' is not finite on a calibration picture", "Train the model again.")
     return top
-
-
-def _frames(pictures: HoldoutSet, facts: GraphFacts, options: CalibrationOptions) -> list[NDArray[np.uint8]]:
-    frames = pictures.frames[calibration_rows(len(pictures.frames), options.images)]
-    if not options.anomalies:
-        return list(frames)
-    return [*frames, *with_anomalies(frames, facts).frames]
 
 
 def _holds_for(

@@ -54,13 +54,13 @@ def int8_path(fp16: Path, quantisation: Quantisation) -> Path:
     return fp16.with_name(f"{fp16.name.removesuffix('.fp16.onnx')}.{suffix}.onnx")
 
 
-def quantised_facts(fp16: GraphFacts, calibration: str, images: int, quantisation: Quantisation) -> GraphFacts:
+def quantised_facts(fp16: GraphFacts, calibration: str, held_out: int, quantisation: Quantisation) -> GraphFacts:
     """The facts of the int8 graph that an fp16 graph becomes, with the table of that key and number of pictures."""
     return replace(
         fp16,
         precision="int8",
         calibration=calibration,
-        calibrated_on=images,
+        calibrated_on=held_out,
         quantised=checked_regions(quantisation.regions),
         weight_bits=quantisation.weight_bits,
     )
@@ -72,7 +72,7 @@ def write_int8(fp16: Path, table: CalibrationTable, quantisation: Quantisation, 
     if facts.precision != "fp16":
         raise ArtefactMismatchError(f"{fp16} is an {facts.precision} graph", "Quantise the fp16 graph.")
     model = quantise(onnx.load(fp16), table.ranges(), quantisation.regions, quantisation.weight_bits)
-    facts = quantised_facts(facts, table.key, table.options().images, quantisation)
+    facts = quantised_facts(facts, table.key, table.held_out, quantisation)
     describe(model, facts)
     onnx.checker.check_model(model, full_check=True)
     report = inspect_model(model, facts)

@@ -277,6 +277,16 @@ def test_a_table_of_another_version_or_a_torn_one_is_made_anew(export: Export, t
     assert calibrate(fp32.graph, fp32.holdout, path, CalibrationOptions()) == made
 
 
+@pytest.mark.parametrize("anomalies", [False, True])
+def test_a_graph_tells_the_pictures_that_were_there_and_not_those_asked_for(
+    export: Export, tmp_path: Path, anomalies: bool
+) -> None:
+    fp32 = export(precision="fp32")
+    table = calibrate(fp32.graph, fp32.holdout, tmp_path / "part.json", CalibrationOptions(anomalies=anomalies))
+    write_int8(export(precision="fp16").graph, table, Quantisation(BY_DEFAULT), tmp_path / "part.int8.onnx")
+    assert GraphFacts.from_graph(tmp_path / "part.int8.onnx").calibrated_on == 3
+
+
 def test_a_locked_table_is_not_replaced(export: Export, tmp_path: Path) -> None:
     fp32 = export(precision="fp32")
     path = tmp_path / "part.json"

@@ -98,7 +98,7 @@ def judge_split(
     judgements: list[Judgement] = []
     maps: list[NDArray[np.float32]] = []
     masks: list[NDArray[np.bool_] | None] = []
-    for judgement, anomaly_map, mask in _judge(runner, contender, samples):
+    for judgement, anomaly_map, mask in judge(runner, contender, samples):
         judgements.append(judgement)
         maps.append(anomaly_map)
         masks.append(mask)
@@ -119,10 +119,10 @@ def judge_split(
     )
 
 
-def _judge(
+def judge(
     runner: Runner, contender: Contender, samples: Sequence[Sample]
 ) -> Iterator[tuple[Judgement, NDArray[np.float32], NDArray[np.bool_] | None]]:
-    """The verdict, map and mask (at the map's size) of each picture."""
+    """The verdict, map and mask (at the map's size) of each picture, in their order. Raises as `judge_split`."""
     for start in range(0, len(samples), contender.batch):
         group = samples[start : start + contender.batch]
         prepared = [prepare(sample, contender) for sample in group]

@@ -115,10 +115,13 @@ def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:
 
 
 def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:
-    """The threshold of the best F1 on the test parts, or that which rejects at most `rate` of the good ones."""
+    """The threshold of the best F1 on the test parts, or that which rejects at most `rate` of the good ones.
+
+    Scores and labels are enough: a device has no scikit-learn.
+    """
     import numpy as np
 
-    from aand_edge.bench.accuracy import judge_split
+    from aand_edge.bench.accuracy import judge
     from aand_edge.bench.contender import Contender
     from aand_edge.cli.show import ticking
     from aand_edge.engines.load import load_engine
@@ -127,7 +130,10 @@ def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:
     manifest, runner = load_engine(path)
     with runner, ticking(manifest.name) as tick:
         contender = Contender.from_manifest(manifest, lambda: runner)
-        judgements = judge_split(runner, contender, parts.test, tick).judgements
+        judgements = []
+        for judgement, _, _ in judge(runner, contender, parts.test):
+            judgements.append(judgement)
+            tick(len(judgements), len(parts.test))
     scores = np.array([judgement.score for judgement in judgements])
     anomalous = np.array([judgement.sample.anomalous for judgement in judgements])
     return f1_threshold(scores, anomalous) if rate is None else rate_threshold(scores, anomalous, rate)

@@ -1,0 +1,44 @@
+"""`threshold` from labelled pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from aand_edge.artifacts import EngineManifest
+from aand_edge.engines.build import build_engine
+from tests.commands import Command
+from tests.graphs import tiny_request
+from tests.models import write_card, write_category
+
+
+def write_labelled(folder: Path) -> Path:
+    """Black good parts, and a grey one with a defect."""
+    write_category(folder)
+    (folder / "test/scratch").mkdir()
+    cv2.imwrite(str(folder / "test/scratch/0.png"), np.full((64, 64, 3), 128, np.uint8))
+    return folder
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    """An engine whose model was trained on the category `tiny`."""
+    write_card(tmp_path / "models/tiny", "tiny", write_labelled(tmp_path / "pictures/tiny"))
+    return build_engine(tiny_request(tmp_path))[0]
+
+
+@pytest.mark.parametrize("rule", ["f1", "rate"])
+def test_labelled_pictures_need_no_package_that_a_device_lacks(
+    command: Command, engine: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    for package in ("sklearn", "sklearn.metrics", "scipy", "scipy.ndimage", "torch"):
+        monkeypatch.setitem(sys.modules, package, None)
+    done = command("threshold", "--rule", rule)
+    assert done.code == 0, done.err
+    threshold = EngineManifest.read(engine).threshold
+    assert threshold.rule == rule
+    assert 0 <= threshold.value < 128 / 255

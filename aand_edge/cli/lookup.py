@@ -34,7 +34,7 @@ def trained_category(
 
     Where the training pictures lie elsewhere than on this machine, the workspace's, if they are of the same category.
     Raises ArtefactMismatchError where they are of another. A folder that --data names may be called anything, so
-    another name is told rather than refused.
+    another name is warned of rather than refused.
     """
     from aand_edge.artifacts import CARD, ModelCard
     from aand_edge.data.layouts import read_category
@@ -47,7 +47,7 @@ def trained_category(
         named = category or (wanted if (data / wanted).is_dir() else None)
         found = read_category(data, layout or "auto", named)
         if found.name != wanted:
-            say(f"{card.name} was trained on {wanted}; it is judged on {found.name}")
+            say(f"warning: {card.name} was trained on {wanted}; it is judged on {found.name}")
         return found
     root = Path(trained_on["root"])
     if root.is_dir() or settings.root is None:

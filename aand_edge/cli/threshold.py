@@ -65,8 +65,10 @@ def command(
         elif rule in (None, "conformal"):
             manifest.threshold = _from_held_out(manifest, rate)
         else:
-            parts = trained_category(workspace, folder_of_model(workspace, manifest.model), data, layout, category)
-            manifest.threshold = _from_labels(path, parts, rate if rule == "rate" else None)
+            model = folder_of_model(workspace, manifest.model)
+            parts = trained_category(workspace, model, data, layout, category)
+            read = _from_labels(path, parts, rate if rule == "rate" else None)
+            manifest.threshold = read.model_copy(update={"note": f"{read.note} {_foreign(model, parts)}".strip()})
         manifest.write(path)
         found[manifest.name] = manifest.threshold
     rows = [(name, f"{each.value:.4f}  {each.rule}  {each.note}") for name, each in found.items()]
@@ -112,6 +114,16 @@ def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:
 
     scores = np.array(manifest.acceptance.scores)
     return held_out_threshold(scores, calibration_rows(len(scores), manifest.calibrated_on), rate)
+
+
+def _foreign(model: Path, parts: Category) -> str:
+    """What the threshold's note keeps where it was read from pictures of another name than the model's."""
+    from aand_edge.artifacts import CARD, ModelCard
+
+    trained_on = ModelCard.read(model / CARD).data["category"]
+    if parts.name == trained_on:
+        return ""
+    return f"It was read from pictures of {parts.name}; the model was trained on {trained_on}."
 
 
 def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:

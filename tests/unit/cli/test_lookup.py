@@ -52,7 +52,7 @@ def test_pictures_that_are_named_are_taken_under_any_name_and_another_is_told(
     assert trained_category(workspace, folder, root, None, None).root == root / "bolt"
     assert capsys.readouterr().err == ""
     assert trained_category(workspace, folder, labelled, None, None).root == labelled
-    assert capsys.readouterr().err == "bolt was trained on bolt; it is judged on labelled\n"
+    assert capsys.readouterr().err == "warning: bolt was trained on bolt; it is judged on labelled\n"
 
 
 def test_the_newest_model_is_the_one_last_trained_and_not_last_evaluated(root: Path) -> None:

@@ -42,3 +42,16 @@ def test_labelled_pictures_need_no_package_that_a_device_lacks(
     threshold = EngineManifest.read(engine).threshold
     assert threshold.rule == rule
     assert 0 <= threshold.value < 128 / 255
+
+
+def test_pictures_of_another_name_are_warned_of_and_stay_in_the_note(
+    command: Command, engine: Path, tmp_path: Path
+) -> None:
+    write_labelled(tmp_path / "cap")
+    done = command("threshold", "--rule", "f1", "--data", "cap")
+    assert done.code == 0
+    assert "warning: tiny was trained on tiny; it is judged on cap" in done.err
+    note = EngineManifest.read(engine).threshold.note
+    assert note == "F1 1.000. It was read from pictures of cap; the model was trained on tiny."
+    assert command("threshold", "--rule", "f1").code == 0
+    assert EngineManifest.read(engine).threshold.note == "F1 1.000."

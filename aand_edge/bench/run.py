@@ -82,9 +82,10 @@ def _measure(
     contenders: Sequence[Contender], category: Category, repeats: int, warmup: int, progress: Progress
 ) -> list[EngineRow]:
     memories = []
-    for index, contender in enumerate(contenders):  # before any is loaded here, so that there is room for the child
-        progress("memory", index, len(contenders))
+    progress("memory", 0, len(contenders))
+    for contender in contenders:  # before any is loaded here, so that there is room for the child
         memories.append(measure_memory(contender))
+        progress("memory", len(memories), len(contenders))
     with ExitStack() as stack:
         runners = [stack.enter_context(contender.load()) for contender in contenders]
         latencies = _latencies(contenders, runners, category, repeats, warmup, partial(progress, "latency"))

@@ -89,6 +89,8 @@ def percent(value: float | None) -> str:
 
 
 def _bars() -> Progress:
+    """Bars on stderr; none in a log, which would cut them off: there a line is said instead."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -97,8 +99,16 @@ def _bars() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     )
+
+
+def _advance(bars: Progress, task: TaskID, done: int, total: int) -> None:
+    ended = bars.tasks[task].finished
+    bars.update(task, completed=done, total=total)
+    if bars.disable and bars.tasks[task].finished and not ended:
+        say(f"{bars.tasks[task].description}: {done} of {total}")
 
 
 @contextmanager
@@ -110,7 +120,7 @@ def ticking(what: str) -> Iterator[Tick]:
         if not bars.tasks:
             bars.add_task(what, total=total, note="")
             bars.start()
-        bars.update(bars.tasks[0].id, completed=done, total=total)
+        _advance(bars, bars.tasks[0].id, done, total)
 
     try:
         yield tick
@@ -144,7 +154,7 @@ class TrainingBars:
     def epoch_done(self, stage: str, epoch: int, epochs: int, losses: dict[str, float]) -> None:
         note = f"epoch {epoch}/{epochs}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
         self.bars.update(self._task(stage), note=note)
-        if not self.bars.console.is_terminal:
+        if self.bars.disable:
             say(f"{STAGES[stage]}  {note}")
 
     def batch_done(self, stage: str, epoch: int, epochs: int, batch: int, batches: int) -> None:
@@ -165,6 +175,6 @@ def staging() -> Iterator[Callable[[str, int, int], None]]:
         def tick(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=None, note="")
-            bars.update(tasks[stage], completed=done, total=total)
+            _advance(bars, tasks[stage], done, total)
 
         yield tick

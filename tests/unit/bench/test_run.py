@@ -160,8 +160,10 @@ def test_the_reference_is_openvinos_fp32_then_any_then_the_yardstick_then_none(c
 
 def test_progress_names_each_stage(category, bench, tmp_path):
     seen = []
-    bench(category, tmp_path, progress=lambda stage, done, total: seen.append(stage))
-    assert set(seen) == {"memory", "latency", "part.openvino.fp32"}
+    bench(category, tmp_path, progress=lambda *step: seen.append(step))
+    last = {stage: (done, total) for stage, done, total in seen}
+    assert set(last) == {"memory", "latency", "part.openvino.fp32"}
+    assert all(done == total for done, total in last.values()), "no stage stops short of its end"
 
 
 def test_an_engine_that_looks_elsewhere_is_neither_reference_nor_compared_nor_recommended(

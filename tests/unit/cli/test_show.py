@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aand_edge.cli.show import answer, facts, rows_of
+from aand_edge.cli.show import TrainingBars, answer, facts, rows_of, staging, ticking
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,25 @@ def test_a_name_is_shown_as_it_is(name: str, capsys: pytest.CaptureFixture[str])
 def test_a_long_line_can_be_copied_whole(capsys: pytest.CaptureFixture[str]) -> None:
     answer({}, False, "cd " + "folder/" * 40)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_log_gets_a_line_a_stage_and_no_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    with ticking("pictures") as tick:
+        for done in range(1, 4):
+            tick(done, 3)
+    with staging() as step:
+        for done in range(3):
+            step("memory", done, 2)
+            step("latency", done, 4)
+    assert capsys.readouterr().err.splitlines() == ["pictures: 3 of 3", "memory: 2 of 2"]
+
+
+def test_a_log_of_a_training_has_a_whole_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = dict.fromkeys(("similarity", "discrepancy", "contrast", "reconstruction"), 0.25)
+    with TrainingBars() as bars:
+        for epoch in range(2):
+            for batch in range(5):
+                bars.batch_done("amplify", epoch, 2, batch + 1, 5)
+            bars.epoch_done("amplify", epoch + 1, 2, losses)
+    said = "similarity 0.2500  discrepancy 0.2500  contrast 0.2500  reconstruction 0.2500"
+    assert capsys.readouterr().err.splitlines() == [f"1 amplify  epoch {epoch}/2  {said}" for epoch in (1, 2)]

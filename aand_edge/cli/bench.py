@@ -42,7 +42,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder for the report.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure engines side by side: FPS, latency, memory, accuracy and what it lost; writes a report to read."""
+    """Measure speed, memory and accuracy of engines side by side. Writes a report, with what each engine lost."""
     from aand_edge.bench.run import check_budget, run_bench
     from aand_edge.cli.lookup import find_places
     from aand_edge.cli.options import refuse_with

@@ -74,7 +74,7 @@ def command(
     reuse: Annotated[bool, typer.Option("--reuse", help="Keep an engine that the same build made here.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Build an engine for this machine, accept it on held-out pictures and give it its own threshold."""
+    """Build an engine for this machine. It is accepted on held-out pictures and gets its own threshold."""
     from dataclasses import replace
 
     from aand_edge.cli.budget import BudgetRequest, search_regions

@@ -31,7 +31,7 @@ def command(
     locked: Locked = False,
     as_json: Json = False,
 ) -> None:
-    """Read the ranges of the trunk's tensors, which int8 engines need, from held-out pictures."""
+    """Read the ranges that int8 needs from held-out pictures. They are those of the trunk's tensors."""
     from aand_edge.cli.graphs import Taken, calibration_table, find_graph
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer

@@ -18,7 +18,7 @@ def command(
     category: CategoryName = None,
     as_json: Json = False,
 ) -> None:
-    """Say what this machine can build and run, and with --data whether the pictures can be trained on."""
+    """Say what this machine can build and run. With --data, also whether the pictures can be trained on."""
     from aand_edge.bench.device import describe_device
     from aand_edge.cli.lookup import open_category
     from aand_edge.cli.options import refuse_without

@@ -17,7 +17,7 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model on the test split: the reference that engines are compared with."""
+    """Measure a trained model on the test split. It is the reference that engines are compared with."""
     from aand_edge.cli.lookup import find_model, trained_category
     from aand_edge.cli.show import answer, facts, percent, say, ticking
     from aand_edge.config import Workspace

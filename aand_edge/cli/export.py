@@ -45,7 +45,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fuse a trained model into one ONNX graph and check that it answers as PyTorch does."""
+    """Fuse a trained model into one ONNX graph. It is checked to answer as PyTorch does."""
     from dataclasses import replace
 
     from aand_edge.cli.build import checked_precision, parse_regions

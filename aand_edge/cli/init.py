@@ -24,7 +24,7 @@ def command(
     seed: Annotated[int | None, typer.Option(min=0, help="Of the rendered sample set; 0 by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Start a workspace: a commented aand-edge.toml, and with --sample a rendered data set to try everything on."""
+    """Start a workspace: a folder with a commented aand-edge.toml. --sample adds a rendered data set to try it on."""
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import FILE, write_template

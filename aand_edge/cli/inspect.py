@@ -17,7 +17,7 @@ def command(
     what: Annotated[str, typer.Argument(help="A graph (.onnx), an engine, a manifest or a model: a file or a name.")],
     as_json: Json = False,
 ) -> None:
-    """Say what a graph, an engine or a model is, and whether it is whole and belongs to this machine."""
+    """Say what a graph, an engine or a model is. Tells too whether it is whole and belongs to this machine."""
     from aand_edge.cli.show import answer, facts, rows_of
     from aand_edge.config import Workspace
 

@@ -57,7 +57,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge what cameras or files show: pass or reject, and where the defect is.
+    """Judge what cameras or files show: pass or reject. A verdict tells where the defect is too.
 
     Ctrl-C and SIGTERM end it after what waits was judged. SIGHUP reads aand-edge.toml and the engine again.
     """

@@ -30,7 +30,7 @@ def command(
     category: CategoryName = None,
     as_json: Json = False,
 ) -> None:
-    """Set an engine's threshold anew, and accept an engine that was built elsewhere for this machine.
+    """Set an engine's threshold anew. An engine built elsewhere for this machine is accepted.
 
     Each engine has a threshold of its own: scores shift with the precision.
     """

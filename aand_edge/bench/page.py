@@ -62,7 +62,11 @@ def _key_figures(report: BenchReport, row: EngineRow) -> list[tuple[str, str, bo
         "" if report.budget_ms is None else f", {'within' if kept else 'over'} the budget of {report.budget_ms:g} ms"
     )
     figures = [
-        (_short(row.latency.fps), "frames a second", False),
+        (
+            f"{_short(row.latency.p50)} ms",
+            "half of all answers take no longer (P50): what engines are chosen by",
+            False,
+        ),
         (f"{_short(row.latency.p99)} ms", f"99 of 100 answers take no longer{budget}", not kept),
     ]
     goods, anomalous, accuracy = report.pictures.good, report.pictures.anomalous, row.accuracy

@@ -164,10 +164,10 @@ class BenchReport:
         columns: dict[str, list[str]] = {
             "engine": [row.name for row in self.rows],
             "precision": [row.precision for row in self.rows],
-            "fps": [f"{row.latency.fps:.1f}" for row in self.rows],
         }
         for key in ("p50", "p95", "p99", "max"):
             columns[f"{key} ms"] = [f"{getattr(row.latency, key):.1f}" for row in self.rows]
+        columns["fps"] = [f"{row.latency.fps:.1f}" for row in self.rows]
         columns["decode ms"] = [_number(row.accuracy.decode_ms, 1) for row in self.rows]
         columns["resize ms"] = [_number(row.accuracy.resize_ms, 1) for row in self.rows]
         columns["memory MiB"] = [_number(row.memory.mebibytes, 0) for row in self.rows]
@@ -244,6 +244,7 @@ def slower_int8(rows: Sequence[EngineRow]) -> list[str]:
 def recommend(rows: Sequence[EngineRow], reference: str | None, budget_ms: float | None) -> Recommendation | None:
     """The fastest engine that loses at most TOLERATED_DROP of any figure and keeps the budget, as far as there is one.
 
+    The fastest is that of the lowest P50: in the mean, which FPS is of, a stall of the machine would choose too.
     Where the fastest is not faster than the reference by MARGIN, the reference is preferred.
     """
     deployable = [row for row in rows if row.deployable]
@@ -267,7 +268,10 @@ def _reason(best: EngineRow, candidates: Sequence[EngineRow], reference: str | N
     elif best.name == reference:
         reason = "the reference itself, and no other engine is clearly faster without losing accuracy"
     elif best.worst_drop() <= TOLERATED_DROP:
-        reason = f"the fastest of {len(candidates)} engines that lose at most {TOLERATED_DROP:g} of any figure"
+        reason = (
+            f"the fastest of {len(candidates)} engines that lose at most {TOLERATED_DROP:g} of any figure "
+            f"(P50 {best.latency.p50:.1f} ms)"
+        )
     else:
         reason = f"every engine loses more than {TOLERATED_DROP:g} of some figure, this one least"
     if budget_ms is None:

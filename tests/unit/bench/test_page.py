@@ -50,6 +50,8 @@ def test_the_page_needs_nothing_beside_it(report):
 def test_the_verdict_comes_first(report):
     words = " ".join(Page(to_html(report)).text)
     assert words.index(report.recommended.engine) < words.index("Speed and memory")
+    assert words.index("half of all answers take no longer (P50)") < words.index("99 of 100 answers")
+    assert "frames a second" not in words[: words.index("Speed and memory")], "the mean does not decide"
     assert "2 of 3" in words  # defects found
     assert "1 of 3" in words  # good parts rejected
 

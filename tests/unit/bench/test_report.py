@@ -25,7 +25,11 @@ def test_the_fastest_engine_that_holds_accuracy_is_recommended(report):
     rows = [timed(row, "fp32", 40), timed(row, "fp16", 20, 0.004), timed(row, "int8", 5, 0.2)]
     recommended = recommend(rows, "fp32", None)
     assert recommended.engine == "fp16"
-    assert "lose at most 0.01" in recommended.reason
+    assert "lose at most 0.01 of any figure (P50 20.0 ms)" in recommended.reason
+
+
+def test_the_figure_that_decides_is_the_first_one_shown(report):
+    assert report.tables()["Speed and memory"][0][:3] == ["engine", "precision", "p50 ms"]
 
 
 def test_the_reference_is_preferred_where_nothing_is_clearly_faster(report):

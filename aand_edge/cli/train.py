@@ -109,10 +109,20 @@ def command(
         with TrainingBars() as bars:
             card = train(parts, folder, options, bars)
     except KeyboardInterrupt:
-        say("the same command goes on where this training was")
+        say(_what_goes_on(folder, fresh))
         raise
     say(f"model: {folder}")
     _report(card, as_json)
+
+
+def _what_goes_on(folder: Path, fresh: bool) -> str:
+    """What the next training of that folder finds of this one."""
+    from aand_edge.training.checkpoint import SNAPSHOT
+
+    if not (folder / SNAPSHOT).is_file():
+        return "nothing of this training is saved yet: the same command starts from the beginning"
+    without = ", without --fresh," if fresh else ""
+    return f"the same command{without} goes on from the last snapshot"
 
 
 def _with(settings: Settings, **options: dict[str, Any]) -> Settings:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from aand_edge.training import train as training
+from aand_edge.training.checkpoint import SNAPSHOT
 from aand_edge.training.recipe import PRESETS
 from aand_edge.training.train import TrainingOptions
 from tests.commands import Command
@@ -112,12 +113,26 @@ def test_what_cannot_be_trained_with_is_refused_before_a_picture_is_opened(
     assert not (pictures.parent / "models").exists()
 
 
-def test_ctrl_c_ends_in_130_and_a_sentence(command: Command, pictures: Path, asked: list[TrainingOptions]) -> None:
-    done = command("train", "--data", str(pictures))
+@pytest.mark.parametrize(
+    ("saved", "fresh", "said"),
+    [
+        (False, [], "nothing of this training is saved yet: the same command starts from the beginning"),
+        (True, [], "the same command goes on from the last snapshot"),
+        (True, ["--fresh"], "the same command, without --fresh, goes on from the last snapshot"),
+    ],
+)
+def test_ctrl_c_ends_in_130_and_says_what_is_saved(
+    command: Command, pictures: Path, asked: list[TrainingOptions], saved: bool, fresh: list[str], said: str
+) -> None:
+    if saved:
+        snapshot = pictures.parent / "models/m" / SNAPSHOT
+        snapshot.parent.mkdir(parents=True)
+        snapshot.touch()
+    done = command("train", "--data", str(pictures), "--name", "m", *fresh)
     assert asked
     assert done.code == 130
     assert done.err.strip().splitlines()[-2:] == [
-        "the same command goes on where this training was",
+        said,
         "interrupted: what was written is whole",
     ]
     assert done.out == ""

@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aand_edge.cli.show import say
-from aand_edge.config import Workspace
+from aand_edge.config import FILE, Workspace
 from aand_edge.errors import ArtefactMismatchError, UsageError
 
 if TYPE_CHECKING:
     from aand_edge.data.layouts import Category
     from aand_edge.engines.load import EnginePlace
+
+
+def or_elsewhere(workspace: Workspace, hint: str) -> str:
+    """The next step, and another one where what is missing may lie elsewhere: this folder is no workspace."""
+    if (workspace.root / FILE).is_file():
+        return hint
+    return f"{hint} {workspace.root} has no {FILE}: `cd` into your workspace, or start one with `aand-edge init`."
 
 
 def open_category(workspace: Workspace, data: Path | None, layout: str | None, category: str | None) -> Category:
@@ -21,7 +28,8 @@ def open_category(workspace: Workspace, data: Path | None, layout: str | None, c
     settings = workspace.settings.data
     root = data or (workspace.resolve(settings.root) if settings.root else None)
     if root is None:
-        raise UsageError("No pictures were named", "Give --data DIR, or set root under [data] in aand-edge.toml.")
+        hint = "Give --data DIR, or set root under [data] in aand-edge.toml."
+        raise UsageError("No pictures were named", or_elsewhere(workspace, hint))
     if data is not None:
         return read_category(data, layout or "auto", category)
     return read_category(root, layout or settings.layout, category or settings.category)
@@ -74,10 +82,12 @@ def find_model(workspace: Workspace, model: str | None) -> Path:
         for folder in (Path(model), folder_of_model(workspace, model)):
             if (folder / CARD).is_file():
                 return folder.resolve()  # `.` has no name
-        raise UsageError(f"There is no trained model '{model}'", f"Look into {workspace.models}, or train one.")
+        hint = or_elsewhere(workspace, f"Look into {workspace.models}, or train one.")
+        raise UsageError(f"There is no trained model '{model}'", hint)
     found = sorted((card.parent for card in workspace.models.glob(f"*/{CARD}")), key=_trained_at)
     if not found:
-        raise UsageError(f"{workspace.models} holds no trained model", "Train one with `aand-edge train`.")
+        hint = or_elsewhere(workspace, "Train one with `aand-edge train`.")
+        raise UsageError(f"{workspace.models} holds no trained model", hint)
     newest = found[-1]
     if len(found) > 1:
         say(f"model: {newest.name}, the newest of {len(found)}")
@@ -140,7 +150,8 @@ def find_engines(workspace: Workspace, names: list[str]) -> list[Path]:
     if not names:
         found = list_engines(workspace.engines)
         if not found:
-            raise UsageError(f"{workspace.engines} holds no engine", "Build one with `aand-edge build`.")
+            hint = or_elsewhere(workspace, "Build one with `aand-edge build`.")
+            raise UsageError(f"{workspace.engines} holds no engine", hint)
         return found
     return [_find_engine(workspace, name) for name in names]
 
@@ -163,4 +174,5 @@ def _find_engine(workspace: Workspace, name: str) -> Path:
             f"The engine {name} was built elsewhere and is not accepted on this machine",
             f"Run `aand-edge threshold {name}` here, beside models/NAME with its held-out pictures.",
         )
-    raise UsageError(f"There is no engine '{name}'", f"Look into {workspace.engines}, or build one.")
+    hint = or_elsewhere(workspace, f"Look into {workspace.engines}, or build one.")
+    raise UsageError(f"There is no engine '{name}'", hint)

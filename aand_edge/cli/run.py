@@ -14,7 +14,7 @@ import typer
 from aand_edge.cli.options import Json
 
 if TYPE_CHECKING:
-    from aand_edge.config import CameraSettings, RunSettings, Workspace
+    from aand_edge.config import CameraSettings, Workspace
     from aand_edge.runtime.events import Event
 
 
@@ -73,7 +73,7 @@ def command(
     workspace = _with_page(Workspace.open(), page)
     settings = workspace.settings.run
     of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
-    cameras = _cameras(settings, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
+    cameras = _cameras(workspace, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
     check_cameras(cameras)
     name = engine or settings.engine
     places = find_places(workspace, [name] if name else [])
@@ -154,17 +154,20 @@ class Console:
         self._failure, self._repeats = "", 0
 
 
-def _cameras(settings: RunSettings, sources: list[str], options: dict[str, Any]) -> list[CameraSettings]:
+def _cameras(workspace: Workspace, sources: list[str], options: dict[str, Any]) -> list[CameraSettings]:
     """Those that were named, each with the options; or those of the workspace file."""
     from pydantic import ValidationError
 
+    from aand_edge.cli.lookup import or_elsewhere
     from aand_edge.config import CameraSettings
     from aand_edge.errors import UsageError
 
+    settings = workspace.settings.run
     given = {name: value for name, value in options.items() if value is not None}
     if not sources:
         if not settings.cameras:
-            raise UsageError("No source was named", "Name one, or write [[run.cameras]] into aand-edge.toml.")
+            hint = or_elsewhere(workspace, "Name one, or write [[run.cameras]] into aand-edge.toml.")
+            raise UsageError("No source was named", hint)
         if given:
             raise UsageError(f"--{next(iter(given))} is for a source that is named", "Write it into aand-edge.toml.")
         return list(settings.cameras)

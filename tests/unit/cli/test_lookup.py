@@ -10,6 +10,7 @@ import pytest
 from aand_edge.cli.lookup import find_model, folder_of_model, trained_category
 from aand_edge.config import Workspace
 from aand_edge.errors import ArtefactMismatchError
+from tests.commands import Command
 from tests.models import write_card, write_category
 
 
@@ -74,3 +75,17 @@ def test_a_model_is_found_by_its_card_whatever_its_folder_is_called(
     assert find_model(workspace, "bolt") == folder
     monkeypatch.chdir(folder)
     assert find_model(workspace, ".") == folder
+
+
+@pytest.mark.parametrize(
+    "words", [["train"], ["eval"], ["eval", "bolt"], ["build"], ["bench"], ["run"], ["inspect", "bolt"], ["threshold"]]
+)
+def test_in_a_folder_that_is_no_workspace_the_next_step_is_to_leave_it(
+    command: Command, tmp_path: Path, words: list[str]
+) -> None:
+    said = f"{tmp_path} has no aand-edge.toml: `cd` into your workspace, or start one with `aand-edge init`."
+    done = command(*words)
+    assert done.code == 2
+    assert said in done.err
+    (tmp_path / "aand-edge.toml").touch()
+    assert said not in command(*words).err

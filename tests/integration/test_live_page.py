@@ -112,6 +112,22 @@ def test_frames_move(browser: Chrome, line: object) -> None:
     wait_for(browser, "document.getElementById('headline').textContent.match(/^Inspecting|rejected$/)")
 
 
+def test_the_thresholds_mark_runs_through_no_number(browser: Chrome, line: object) -> None:
+    wait_for(browser, "document.querySelector('[data-camera=top] .limit').textContent.startsWith('threshold 0.5')")
+    for width in (1600, 400):
+        browser.set_window_size(width, 900)
+        edges = browser.execute_script(
+            "return ['.score', '.mark', '.limit', '.meter'].map((each) => {"
+            "const { left, right } = document.querySelector('[data-camera=top] ' + each).getBoundingClientRect();"
+            "return [left, right]; })"
+        )
+        (_, score_ends), (mark, mark_ends), (limit, limit_ends), (_, meter_ends) = edges
+        assert score_ends <= mark, width
+        assert mark_ends <= limit, width
+        assert limit_ends <= meter_ends, width
+    browser.set_window_size(1600, 900)
+
+
 def test_a_lost_camera_shows_within_two_seconds(browser: Chrome, line: object, camera: HttpServer) -> None:
     browser.execute_script(WATCH_TROUBLE)
     camera.kill()

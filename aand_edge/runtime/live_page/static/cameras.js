@@ -69,7 +69,8 @@ export class Cameras {
     const share = head.threshold > 0 ? head.score / (2 * head.threshold) : 0;
     meter.querySelector(".fill").style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
     const late = head.late ? " · late" : "";
-    say(meter.querySelector(".score"), `score ${score(head.score)} · threshold ${score(head.threshold)}${late}`);
+    say(meter.querySelector(".score"), `score ${score(head.score)}${late}`);
+    say(meter.querySelector(".limit"), `threshold ${score(head.threshold)}`);
   }
 
   #trouble(card, camera) {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aand_edge.bench.device import device_line
+
 # An hour, of what is held: less cannot be told in an hour from caches that fill and malloc's free pages. The faults
 # come by hundreds an hour, so a descriptor or a picture that is lost with each of one kind is far above.
 FLOORS = {"memory_mb": 16.0, "anonymous_mb": 16.0, "allocated_mb": 8.0, "descriptors": 4.0, "threads": 4.0}
@@ -55,9 +57,7 @@ def markdown(result: dict[str, Any]) -> str:
         ("inference p50", f"{result['inference_ms']['p50']:.2f} ms"),
         ("beside inference p50 (prepare, judge)", f"{result['loop_ms']['p50']:.2f} ms"),
     ]
-    device = result["device"]
-    name = device.get("cpu", device) if isinstance(device, dict) else device
-    lines = ["# Soak", "", f"On {name}.", "", "| | |", "|---|---|"]
+    lines = ["# Soak", "", f"On {device_line(result['device'])}.", "", "| | |", "|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
 
 

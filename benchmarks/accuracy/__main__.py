@@ -75,7 +75,7 @@ def carry_out(runs: Sequence[Run], options: argparse.Namespace) -> list[Row]:
 
 
 def _spread(runs: Sequence[Run], work: Path, options: argparse.Namespace) -> Iterator[tuple[Run, Row]]:
-    task = partial(execute, work=work)
+    task = partial(execute, work=work, keep=options.keep)
     if not runs or options.in_sequence or not has_ray():
         return in_sequence(task, runs)
     return over_ray(task, runs, Share(options.threads, options.gpus), options.ray_address)
@@ -113,6 +113,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ray-address", help="of a running Ray cluster; `auto` finds the one on this machine")
     parser.add_argument("--in-sequence", action="store_true", help="one run after the other, even where Ray is")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "accuracy", help="records and unfinished models")
+    parser.add_argument("--keep", action="store_true", help="leave the models under work/models, for scores.py")
     parser.add_argument("--name", help="of the results; the data root's and the backbone's by default")
     parser.add_argument("--note", default="", help="a sentence for the page, such as what else the machine did")
     return parser.parse_args(arguments)

@@ -82,12 +82,12 @@ def categories(root: Path) -> list[str | None]:
     return [*categories_in(root)] or [None]
 
 
-def execute(run: Run, work: Path) -> Row:
-    """Train and judge; the row of the tables, or a row that says why there is none."""
+def execute(run: Run, work: Path, keep: bool = False) -> Row:
+    """Train and judge; the row of the tables, or a row that says why there is none. `keep`: the model stays."""
     torch.set_num_threads(run.threads)
     start = time.monotonic()
     try:
-        found = _trained(run, work) if METHODS[run.method].trained else _neighbours(run)
+        found = _trained(run, work, keep) if METHODS[run.method].trained else _neighbours(run)
     except AandEdgeError as error:
         return {**asdict(run), "shown": run.shown, "failed": str(error)}
     machine = device_line(describe_device())
@@ -100,7 +100,7 @@ def execute(run: Run, work: Path) -> Row:
     }
 
 
-def _trained(run: Run, work: Path) -> Row:
+def _trained(run: Run, work: Path, keep: bool) -> Row:
     method, folder = METHODS[run.method], work / "models" / run.name
     options = TrainingOptions(
         backbone=run.backbone,
@@ -116,7 +116,8 @@ def _trained(run: Run, work: Path) -> Row:
     with advancing(method):
         card = train(category, folder, options, Quiet())
         _, metrics = evaluate_model(folder, category, run.device)
-    shutil.rmtree(folder)  # a hundred models would fill a disk, and each can be trained again
+    if not keep:
+        shutil.rmtree(folder)  # a hundred models would fill a disk, and each can be trained again
     epochs = {stage: card.recipe[f"epochs_{stage}"] for stage in card.seconds}
     return {**_row(card.data["train"], card.data["held_out"], metrics), "epochs": epochs, "seconds": card.seconds}
 

@@ -1,46 +1,58 @@
-"""Other ways to make one score of a picture's distances: image AUROC of each, for a trained model.
+"""Other ways to put the levels' distances together: accuracy of each, for models that are trained.
 
-    python benchmarks/scores.py models/screw-resnet18 --data DIR
+    python -m benchmarks.accuracy --data DIR … --keep                # leaves the models of each seed
+    python -m benchmarks.scores --data DIR --name screw-resnet18 benchmarks/work/accuracy/models/screw-resnet18-aand-*
 
-The paper's score is the maximum of the blurred map. This reads test labels, so it chooses nothing: a default may change
-where another score wins on every data set over several seeds.
+The paper's map is the plain sum and its score the map's maximum. This reads test labels, so it chooses nothing for a
+run: a default may change where another way wins on every data set over several seeds. What a way needs to know beyond
+the picture, it has from held-out good pictures. Writes results/scores-NAME.json and .md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aand_edge.artifacts import write_json, write_text
+from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Sample, read_category
+from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
-from aand_edge.data.resize import resize
-from aand_edge.evaluation.metrics import evaluate
+from aand_edge.evaluation.metrics import Metrics, evaluate
 from aand_edge.model.aand import Aand, blur, cosine_distance
 from aand_edge.training.checkpoint import load_model
+from aand_edge.training.loop import in_chunks
+from aand_edge.training.pictures import load_pictures
 
-LARGEST = (1, 100, 500, 2000)  # values of a map of 256 × 256
+RESULTS = Path(__file__).resolve().parent / "results"
 BATCH = 8
+LARGEST = 500  # values of a map of 256 × 256
+FIGURES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+
+Levels = list[Tensor]  # (N, S, S) of each level
 
 
-def levels(model: Aand, samples: list[Sample]) -> tuple[list[Tensor], list[Tensor]]:
-    """1 − cos and the gate of each level, up-sampled: three tensors (N, S, S) each; no gates without amplifiers."""
-    distances: list[list[Tensor]] = [[], [], []]
-    gates: list[list[Tensor]] = [[], [], []]
-    for start in range(0, len(samples), BATCH):
-        frames = [resize(read_picture(each.path), model.size, model.size) for each in samples[start : start + BATCH]]
-        pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float()
-        vanilla, advanced = model.teacher(pictures), model.advanced(pictures)
+def look(model: Aand, samples: Sequence[Sample]) -> tuple[Levels, Levels]:
+    """1 − cos and the gate of each level, up-sampled; no gates without amplifiers."""
+    distances: list[Levels] = [[], [], []]
+    gates: list[Levels] = [[] for _ in model.raas()]
+    pictures = load_pictures(samples, model.size).float()
+    for rows in in_chunks(len(pictures), BATCH):
+        vanilla = model.teacher(pictures[rows])
+        advanced = model.amplify(vanilla)
         for level, (a, s) in enumerate(zip(advanced, model.restore(advanced), strict=True)):
             distances[level].append(up(cosine_distance(a, s), model.size))
         for level, raa in enumerate(model.raas()):
             gates[level].append(up(raa.gate(vanilla[level])[:, 0], model.size))
-    return [torch.cat(each) for each in distances], [torch.cat(each) for each in gates if each]
+    return [torch.cat(each) for each in distances], [torch.cat(each) for each in gates]
 
 
 def up(maps: Tensor, size: int) -> Tensor:
@@ -48,34 +60,92 @@ def up(maps: Tensor, size: int) -> Tensor:
     return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=True)[:, 0]
 
 
-def ways(distances: list[Tensor], gates: list[Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Name and scores (N,) of each way, the paper's first."""
-    whole = blur(torch.stack(distances).sum(dim=0))
-    for count in LARGEST:
-        name = "maximum" if count == 1 else f"mean of the {count} largest"
-        yield name, whole.flatten(1).topk(count, dim=1).values.mean(dim=1)
-    for left in range(3):
-        rest = [each for level, each in enumerate(distances) if level != left]
-        yield f"maximum, without level {left + 1}", blur(torch.stack(rest).sum(dim=0)).flatten(1).amax(dim=1)
+def ways(distances: Levels, gates: Levels, good: Levels) -> Iterator[tuple[str, Tensor, int]]:
+    """Name, maps (N, S, S) and how many of the largest values the score is the mean of; the paper's first.
+
+    good   distances of held-out good pictures
+    """
+    yield "sum", added(distances), 1
+    yield f"sum, mean of the {LARGEST} largest", added(distances), LARGEST
+    yield "without level 1", added(distances[1:]), 1
+    means, deviations = [each.mean() for each in good], [each.std() for each in good]
+    yield "each level over its mean on good parts", added(over(distances, means)), 1
+    yield "each level over its standard deviation on good parts", added(over(distances, deviations)), 1
     if gates:
-        weighted = torch.stack([d * w for d, w in zip(distances, gates, strict=True)]).sum(dim=0)
-        yield "maximum, each level weighted by its gate", blur(weighted).flatten(1).amax(dim=1)
+        yield "each level times its gate", added([d * w for d, w in zip(distances, gates, strict=True)]), 1
+
+
+def over(levels: Levels, divisors: Sequence[Tensor]) -> Levels:
+    """Each level divided by its number."""
+    return [level / divisor for level, divisor in zip(levels, divisors, strict=True)]
+
+
+def added(levels: Sequence[Tensor]) -> Tensor:
+    """The map of levels: their sum, blurred."""
+    return blur(torch.stack(list(levels)).sum(dim=0))
+
+
+def judged(folder: Path, root: Path, masks: Sequence[np.ndarray | None]) -> dict[str, Metrics]:
+    """Metrics of each way, for a model."""
+    model, card = load_model(folder)
+    category = read_category(root)
+    anomalous = np.array([sample.anomalous for sample in category.test])
+    with torch.inference_mode():
+        distances, gates = look(model, category.test)
+        good, _ = look(model, [sample for sample in category.train if _name(sample, category.root) in card.holdout])
+        return {
+            name: evaluate(
+                maps.flatten(1).topk(count, dim=1).values.mean(dim=1).numpy(), anomalous, maps.numpy(), masks
+            )
+            for name, maps, count in ways(distances, gates, good)
+        }
+
+
+def _name(sample: Sample, root: Path) -> str:
+    return sample.path.relative_to(root).as_posix()
+
+
+def page(name: str, found: dict[str, list[Metrics]]) -> str:
+    """A line a way, mean ± standard deviation over the models."""
+    count = len(next(iter(found.values())))
+    lines = [
+        f"# Ways to put the levels together: {name}",
+        "",
+        f"{device_line(describe_device())}. {count} models (seeds); mean ± standard deviation. Read with test labels: "
+        "it chooses nothing for a run.",
+        "",
+        "| map and score | " + " | ".join(FIGURES.values()) + " |",
+        "|---" * (len(FIGURES) + 1) + "|",
+    ]
+    for way, metrics in found.items():
+        cells = [_spread([100 * row[figure] for row in (each.to_dict() for each in metrics)]) for figure in FIGURES]
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def main() -> None:
-    """Print a table."""
+    """Judge every way on every model, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("models", type=Path, nargs="+", help="folders of trained models, one a seed")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="of the results")
     options = parser.parse_args()
-    samples = list(read_category(options.data).test)
-    anomalous = np.array([sample.anomalous for sample in samples])
-    with torch.inference_mode():
-        distances, gates = levels(load_model(options.model)[0].eval(), samples)
-        print("| score | image AUROC |\n|---|---|")
-        for name, scores in ways(distances, gates):
-            figure = evaluate(scores.numpy(), anomalous, None, [None] * len(samples)).image_auroc
-            print(f"| {name} | {figure:.3f} |")
+    samples = read_category(options.data).test
+    size = (load_model(options.models[0])[0].size,) * 2
+    masks = [sample_mask(sample, read_picture(sample.path).shape[:2], size) for sample in samples]
+    found: dict[str, list[Metrics]] = defaultdict(list)
+    for folder in options.models:
+        for way, metrics in judged(folder, options.data, masks).items():
+            found[way].append(metrics)
+    out = RESULTS / f"scores-{options.name}"
+    rows = {way: [each.to_dict() for each in metrics] for way, metrics in found.items()}
+    write_json(out.with_suffix(".json"), {"device": describe_device(), "models": len(options.models), "ways": rows})
+    write_text(out.with_suffix(".md"), page(options.name, found))
+    print(out.with_suffix(".md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

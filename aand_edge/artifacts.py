@@ -173,6 +173,7 @@ class ModelCard(Record):
     weights: dict[str, Any]  # where the teacher came from, and the SHA-256 of model.safetensors
     versions: dict[str, str]
     seconds: dict[str, float]
+    level_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the levels' distances in the map
     threshold: Threshold | None = None  # from held-out normals; belongs to the PyTorch model
     metrics: dict[str, float | None] | None = None  # written by `eval`, never read by training
 

@@ -44,6 +44,9 @@ def command(
         bool | None, typer.Option("--amplify/--no-amplify", help="Without it: reverse distillation (RD4AD).")
     ] = None,
     hard_patches: Annotated[int | None, typer.Option(help="K of the hard-patch loss; 0 leaves it out.")] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="equal (the paper's), or balanced: as much of each on good parts.")
+    ] = None,
     holdout: Annotated[float | None, typer.Option(help="Share of the pictures kept for threshold and tests.")] = None,
     textures: Annotated[Path | None, typer.Option(help="Folder of textures for synthetic anomalies.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
@@ -81,6 +84,7 @@ def command(
             "steps_distill": steps_distill,
             "amplify": amplify,
             "hard_patches": hard_patches,
+            "levels": levels,
             "holdout": holdout,
             "textures": textures,
             "seed": seed,
@@ -158,6 +162,7 @@ def _options(workspace: Workspace) -> TrainingOptions:
         weights=workspace.resolve_optional(model.weights),
         amplify=stages.amplify,
         hard_patches=stages.hard_patches,
+        levels=stages.levels,
         recipe=recipe,
         seed=stages.seed,
         holdout=stages.holdout,

@@ -14,6 +14,7 @@ Backbone = Literal["wide_resnet50_2", "resnet50", "resnet34", "resnet18", "effic
 Preset = Literal["paper", "short"]
 Layout = Literal["auto", "mvtec", "visa", "mvtec3d", "folder"]
 Schedule = Literal["step", "cosine"]
+Levels = Literal["equal", "balanced"]
 SCHEDULES: dict[str, dict[str, int | float | str]] = {
     "paper": {
         "epochs_amplify": 100,
@@ -73,6 +74,7 @@ class TrainSettings(Section):
     holdout: float = 0.1
     amplify: bool = True
     hard_patches: int = Field(10, ge=0)
+    levels: Levels = "equal"
     textures: Path | None = None
     device: str = "auto"
 

@@ -1,6 +1,6 @@
 """AAND, put together: Advancing Pre-trained Teacher, amplified, and the student that knows only normal parts.
 
-picture → T → F ─ RAA → F_A ─ BN → S → F_S        map = Σ_k up(1 − cos(F_A,k, F_S,k)), blurred
+picture → T → F ─ RAA → F_A ─ BN → S → F_S        map = Σ_k w_k · up(1 − cos(F_A,k, F_S,k)), blurred; w_k = 1
 """
 
 from __future__ import annotations
@@ -20,18 +20,28 @@ from aand_edge.model.student import OneClassBottleneck, Student
 BLUR_SIGMA = 4.0  # pixels of the map
 BLUR_RADIUS = 16  # 33 taps: 4 σ, as scipy.ndimage.gaussian_filter
 
+LevelWeights = tuple[float, float, float]
+EQUAL: LevelWeights = (1.0, 1.0, 1.0)  # the paper's
+
 
 class Aand(nn.Module):
     """Teacher, amplifiers, bottleneck and student for square pictures of `size` pixels.
 
-    amplify=False leaves RAA out: the reverse-distillation baseline (RD4AD).
+    amplify=False leaves RAA out: the reverse-distillation baseline (RD4AD). level_weights: of the distances in the map.
     """
 
-    def __init__(self, backbone: str = "wide_resnet50_2", size: int = 256, amplify: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: str = "wide_resnet50_2",
+        size: int = 256,
+        amplify: bool = True,
+        level_weights: LevelWeights = EQUAL,
+    ) -> None:
         super().__init__()
         check_size(size)
         self.backbone = find_backbone(backbone)
         self.size = size
+        self.level_weights = level_weights
         self.teacher = build_teacher(self.backbone)
         sides = [size // stride for stride in self.backbone.strides]
         levels = zip(self.backbone.channels, sides, strict=True)
@@ -60,7 +70,7 @@ class Aand(nn.Module):
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, S, S) RGB in grey levels → anomaly map (B, S, S) and score (B,)."""
         advanced = self.advanced(pictures)
-        blurred = blur(anomaly_map(advanced, self.restore(advanced), self.size))
+        blurred = blur(anomaly_map(advanced, self.restore(advanced), self.size, self.level_weights))
         return blurred, blurred.flatten(1).amax(dim=1)
 
 
@@ -85,13 +95,13 @@ def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     return (1 - dot * squares.clamp_min(1e-12).rsqrt()).clamp_min(0)
 
 
-def anomaly_map(advanced: Features, student: Features, size: int) -> Tensor:
-    """Sum over levels of 1 − cos(advanced, student), up-sampled to `size`.
+def anomaly_map(advanced: Features, student: Features, size: int, weights: LevelWeights = EQUAL) -> Tensor:
+    """Sum over levels of 1 − cos(advanced, student), each times its weight, up-sampled to `size`.
 
     advanced, student: three tensors (B, C_k, H_k, W_k). Returns (B, size, size), ≥ 0, unitless.
     AAND, inference; bilinear with align_corners=True as the authors do.
     """
-    levels = [cosine_distance(a, s)[:, None] for a, s in zip(advanced, student, strict=True)]
+    levels = [w * cosine_distance(a, s)[:, None] for w, a, s in zip(weights, advanced, student, strict=True)]
     upsampled = [F.interpolate(d, size=(size, size), mode="bilinear", align_corners=True) for d in levels]
     return torch.stack(upsampled).sum(dim=0)[:, 0]
 

@@ -12,7 +12,8 @@ must be in the graph. Nothing here changes the answer beyond rounding:
 - the student's transposed convolutions are sub-pixel ones: 1×1 convolutions, whose answers are laid side by side;
 - the prototypes are normalised and divided by the temperature; a cosine over 0.2 lies within ±5, so the softmax
   needs no maximum and the gate is a ratio of two sums;
-- up-sampling and Gaussian blur are linear and separable: one constant matrix a level and an axis.
+- up-sampling and Gaussian blur are linear and separable: one constant matrix a level and an axis; a level's weight
+  is in the second.
 """
 
 from __future__ import annotations
@@ -212,14 +213,14 @@ class Match(nn.Module):
 
 
 class MapHead(nn.Module):
-    """Σ_k B · U_k · (1 − cos) · U_kᵀ · Bᵀ: U_k up-samples bilinearly (align_corners), B blurs with σ = 4."""
+    """Σ_k w_k · B · U_k · (1 − cos) · U_kᵀ · Bᵀ: U_k up-samples bilinearly (align_corners), B blurs with σ = 4."""
 
     def __init__(self, model: Aand) -> None:
         super().__init__()
-        for level, stride in enumerate(model.backbone.strides):
+        for level, (stride, weight) in enumerate(zip(model.backbone.strides, model.level_weights, strict=True)):
             matrix = upsample_and_blur(model.size // stride, model.size)
             self.register_buffer(f"down{level}", matrix)
-            self.register_buffer(f"across{level}", matrix.T.contiguous())
+            self.register_buffer(f"across{level}", weight * matrix.T.contiguous())
 
     def forward(self, advanced: Features, student: Features) -> Tensor:
         """F_A and F_S, float32 → (N, S, S)."""

@@ -55,7 +55,7 @@ def load_model(folder: Path) -> tuple[Aand, ModelCard]:
             f"{path} has SHA-256 {found[:12]}…, its card says {str(written)[:12]}…",
             "Restore the file, or train the model again with `aand-edge train`.",
         )
-    model = Aand(card.backbone, card.size, card.amplify)
+    model = Aand(card.backbone, card.size, card.amplify, card.level_weights)
     try:
         model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from aand_edge.model.losses import HARD_PATCHES
 from aand_edge.model.weights import WeightsOrigin, load_teacher
 from aand_edge.training.checkpoint import Snapshot, discard_snapshot, save_model, save_snapshot
 from aand_edge.training.compute import Compute, choose_compute, find_device, full_float32
+from aand_edge.training.levels import Levels, balanced
 from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
 from aand_edge.training.pictures import (
     TrainingPictures,
@@ -51,6 +52,7 @@ class TrainingOptions:
     weights: Path | None = None
     amplify: bool = True
     hard_patches: int = HARD_PATCHES
+    levels: Levels = "equal"  # what they count in the map
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
     holdout: float = 0.1
@@ -69,6 +71,8 @@ class TrainingOptions:
             raise UsageError(f"There is no weights file {self.weights}", "Check --weights.")
         if self.textures is not None and not self.textures.is_dir():
             raise UsageError(f"There is no texture folder {self.textures}", "Check --textures.")
+        if self.levels not in get_args(Levels):
+            raise UsageError(f"Levels cannot be '{self.levels}'", f"Choose {' or '.join(get_args(Levels))}.")
         if not 0 < self.holdout < 1:
             raise UsageError(f"A hold-out share of {self.holdout} cannot be taken", "Take a share between 0 and 1.")
         if not 0 < self.false_rejects < 1:
@@ -91,6 +95,8 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
     run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
     run.execute(origin)
+    if options.levels == "balanced":
+        model.level_weights = balanced(model, run.training.pictures, compute)
     scores = score(model, held_out, compute)
     card = _card(category, report.digest, held_out, options, origin, run, scores)
     card.weights["sha256"] = save_model(folder, model)
@@ -228,6 +234,7 @@ def _card(
         weights={"source": origin.source, "sha256_teacher": origin.sha256},
         versions=versions(),
         seconds={**{key: round(value, 1) for key, value in run.progress.seconds.items()}},
+        level_weights=run.model.level_weights,
         threshold=conformal_threshold(scores, options.false_rejects),
     )
 

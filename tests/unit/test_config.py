@@ -41,12 +41,14 @@ def test_the_names_are_those_that_there_are() -> None:
     from aand_edge.data.layouts import READERS
     from aand_edge.export.ranges import Method
     from aand_edge.model.backbones import BACKBONES
+    from aand_edge.training.levels import Levels
     from aand_edge.training.recipe import PRESETS, Schedule
 
     assert set(get_args(config.Backbone)) == set(BACKBONES)
     assert set(get_args(config.Preset)) == set(PRESETS)
     assert set(get_args(config.Layout)) == {"auto", *READERS}
     assert get_args(config.Schedule) == get_args(Schedule)
+    assert get_args(config.Levels) == get_args(Levels)
     recipes = {name: recipe.to_dict() for name, recipe in PRESETS.items()}
     assert {
         name: {"learning_rate" if key == "lr" else key: value for key, value in each.items()}

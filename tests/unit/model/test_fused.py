@@ -46,6 +46,20 @@ def test_fused_equals_the_model(backbone: str, amplify: bool) -> None:
     assert (fused_score - score).abs().max() < 1e-5
 
 
+def test_level_weights_are_in_the_graph() -> None:
+    model = lively(Aand("resnet18", size=64))
+    weighted = lively(Aand("resnet18", size=64, level_weights=(0.5, 0.25, 2.25)))
+    weighted.load_state_dict(model.state_dict())
+    bgr = torch.from_numpy(frames(64, 64))
+    with torch.no_grad():
+        plain, _ = model(bgr.flip(-1).permute(0, 3, 1, 2).float())
+        expected, score = weighted(bgr.flip(-1).permute(0, 3, 1, 2).float())
+        fused, fused_score = FusedAand(weighted)(bgr)  # type: ignore[arg-type]
+    assert (expected - plain).abs().max() > 0.1
+    assert (fused - expected).abs().max() < 1e-5
+    assert (fused_score - score).abs().max() < 1e-5
+
+
 def test_rgb_frames_are_taken_in_their_own_order() -> None:
     model = lively(Aand("resnet18", size=64))
     rgb = torch.from_numpy(frames(64, 64))

@@ -69,8 +69,12 @@ def ways(distances: Levels, gates: Levels, good: Levels) -> Iterator[tuple[str, 
     yield f"sum, mean of the {LARGEST} largest", added(distances), LARGEST
     yield "without level 1", added(distances[1:]), 1
     means, deviations = [each.mean() for each in good], [each.std() for each in good]
-    yield "each level over its mean on good parts", added(over(distances, means)), 1
-    yield "each level over its standard deviation on good parts", added(over(distances, deviations)), 1
+    yield "each level over its mean on held-out good parts", added(over(distances, means)), 1
+    yield (
+        "each level over its standard deviation there (`--levels standardised`)",
+        added(over(distances, deviations)),
+        1,
+    )
     if gates:
         yield "each level times its gate", added([d * w for d, w in zip(distances, gates, strict=True)]), 1
 

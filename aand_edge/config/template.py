@@ -70,7 +70,7 @@ TEMPLATE = """\
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation
 # hard_patches = 10                 # 0: its plain loss
-# levels = "equal"                  # balanced: fine, middle and coarse level count as much on good parts
+# levels = "equal"                  # standardised: each level over its standard deviation on good parts
 # textures = "dtd"                  # folder of textures for synthetic anomalies
 # device = "auto"                   # cpu or cuda
 

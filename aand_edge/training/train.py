@@ -28,7 +28,7 @@ from aand_edge.model.losses import HARD_PATCHES
 from aand_edge.model.weights import WeightsOrigin, load_teacher
 from aand_edge.training.checkpoint import Snapshot, discard_snapshot, save_model, save_snapshot
 from aand_edge.training.compute import Compute, choose_compute, find_device, full_float32
-from aand_edge.training.levels import Levels, balanced
+from aand_edge.training.levels import Levels, standardised
 from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
 from aand_edge.training.pictures import (
     TrainingPictures,
@@ -95,8 +95,8 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
     run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
     run.execute(origin)
-    if options.levels == "balanced":
-        model.level_weights = balanced(model, run.training.pictures, compute)
+    if options.levels == "standardised":
+        model.level_weights = standardised(model, load_pictures(held_out, options.size), compute)
     scores = score(model, held_out, compute)
     card = _card(category, report.digest, held_out, options, origin, run, scores)
     card.weights["sha256"] = save_model(folder, model)

@@ -87,7 +87,7 @@ def test_nothing_given_is_the_paper(command: Command, pictures: Path, asked: lis
         (["--size", "100"], "multiple of 32"),
         (["--preset", "fast"], "There is no preset 'fast'"),
         (["--schedule", "linear"], "There is no schedule 'linear'. Choose step or cosine."),
-        (["--levels", "fancy"], "Levels cannot be 'fancy'. Choose equal or balanced."),
+        (["--levels", "fancy"], "Levels cannot be 'fancy'. Choose equal or standardised."),
         (["--batch", "1"], "A batch of 1 is too small"),
         (["--holdout", "1.5"], "A hold-out share of 1.5"),
         (["--false-rejects", "0"], "A false-reject rate of 0.0"),

@@ -23,7 +23,7 @@ from aand_edge.model.aand import EQUAL, Aand, cosine_distance
 from aand_edge.training import loop
 from aand_edge.training.checkpoint import load_model, save_model
 from aand_edge.training.compute import Compute
-from aand_edge.training.pictures import load_training, split_holdout
+from aand_edge.training.pictures import load_pictures, load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
 from aand_edge.training.stages import AdvancedFeatures, DistillStep
 from aand_edge.training.train import TrainingOptions, train
@@ -108,27 +108,24 @@ def test_training_writes_a_model_whose_losses_fell(
     assert sorted(path.name for path in folder.iterdir()) == ["card.json", "history.json", "model.safetensors"]
 
 
-def test_balanced_levels_count_as_much_on_good_parts(
+def test_standardised_levels_vary_as_much_on_good_parts(
     category: Category, options: TrainingOptions, tmp_path: Path
 ) -> None:
     plain = train(category, tmp_path / "equal", options, Silent())
-    card = train(category, tmp_path / "balanced", replace(options, levels="balanced"), Silent())
+    card = train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())
     assert plain.level_weights == EQUAL
     assert sum(card.level_weights) == pytest.approx(3)
-    model, _ = load_model(tmp_path / "balanced")
-    kept = [
-        sample for sample in category.train if sample.path.relative_to(category.root).as_posix() not in card.holdout
+    model, _ = load_model(tmp_path / "m")
+    held_out = [
+        sample for sample in category.train if sample.path.relative_to(category.root).as_posix() in card.holdout
     ]
     with torch.no_grad():
-        advanced = model.advanced(load_training(kept, 64).pictures.float())
-        means = [cosine_distance(a, s).mean() for a, s in zip(advanced, model.restore(advanced), strict=True)]
-    shares = [weight * mean for weight, mean in zip(model.level_weights, means, strict=True)]
-    assert torch.allclose(torch.stack(shares), shares[0], rtol=1e-3)
-    assert card.threshold != plain.threshold  # it is of the balanced map
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(tensors(tmp_path / "equal").values(), tensors(tmp_path / "balanced").values(), strict=True)
-    )
+        advanced = model.advanced(load_pictures(held_out, 64).float())
+        levels = zip(model.level_weights, advanced, model.restore(advanced), strict=True)
+        spreads = torch.stack([weight * cosine_distance(a, s).std(correction=0) for weight, a, s in levels])
+    assert torch.allclose(spreads, spreads[0], rtol=1e-3)
+    assert card.threshold != plain.threshold  # which is of another map
+    assert all(torch.equal(value, tensors(tmp_path / "m")[key]) for key, value in tensors(tmp_path / "equal").items())
 
 
 @pytest.mark.parametrize("moment", [("amplify", 1, 1), ("distill", 0, 2), ("distill", 2, 1)])

@@ -18,15 +18,20 @@ from torch import Tensor
 
 from aand_edge.artifacts import CARD, WEIGHTS, ModelCard, atomic_path, sha256_file
 from aand_edge.errors import ArtefactMismatchError
-from aand_edge.model.aand import Aand
+from aand_edge.model.aand import EQUAL, Aand
 from aand_edge.training.loop import Progress
 
 SNAPSHOT = "snapshot.safetensors"
 
 
 def save_model(folder: Path, model: Aand) -> str:
-    """Write `model.safetensors`; returns its SHA-256, which belongs on the card."""
-    _save(folder / WEIGHTS, model.state_dict())
+    """Write `model.safetensors`; returns its SHA-256, which belongs on the card.
+
+    Graphs and engines know their model by that digest, and two trainings may differ in the levels' weights alone: so
+    these stand in the file too, where they are not the paper's.
+    """
+    told = None if model.level_weights == EQUAL else {"level_weights": json.dumps(model.level_weights)}
+    _save(folder / WEIGHTS, model.state_dict(), told)
     return sha256_file(folder / WEIGHTS)
 
 

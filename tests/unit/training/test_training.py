@@ -126,6 +126,7 @@ def test_standardised_levels_vary_as_much_on_good_parts(
     assert torch.allclose(spreads, spreads[0], rtol=1e-3)
     assert card.threshold != plain.threshold  # which is of another map
     assert all(torch.equal(value, tensors(tmp_path / "m")[key]) for key, value in tensors(tmp_path / "equal").items())
+    assert card.weights["sha256"] != plain.weights["sha256"], "a graph of the one would serve the other"
 
 
 @pytest.mark.parametrize("moment", [("amplify", 1, 1), ("distill", 0, 2), ("distill", 2, 1)])

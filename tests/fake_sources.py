@@ -12,7 +12,10 @@ from aand_edge.runtime.sources.base import Grab, SourceOptions
 
 
 class Counting:
-    """Pictures whose grey level is their number, until the number of the URI's first part; then what it says next."""
+    """Pictures whose grey level is their number, until the number of the URI's first part; then what it says next.
+
+    print   says something on stdout at once, in C and in Python
+    """
 
     live = True
 
@@ -21,6 +24,9 @@ class Counting:
         self._left, self._number = int(count), 0
 
     def open(self) -> None:
+        if self._then == "print":
+            os.write(1, b"GST_ARGUS: Creating output stream\n")
+            print("a driver in Python", flush=True)
         if self._then == "refuse":
             raise SourceError("rtsp://user:secret@camera refuses", "Check it.")
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -30,6 +31,7 @@ from aand_edge.runtime.sources.redact import redact
 
 SLOTS = 3
 Line = dict[str, Any]
+Tell = Callable[[Line], None]
 
 
 class IsolatedSource:
@@ -190,6 +192,7 @@ class Slots:
 def main(shared: int) -> None:
     """The child: read for ever, the newest picture into a free slot, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tell = _teller()
     request = json.loads(sys.stdin.buffer.readline())
     options = request["options"]
     options |= {name: tuple(options[name]) for name in ("size", "roi") if options[name]}
@@ -199,36 +202,48 @@ def main(shared: int) -> None:
     try:
         source: Source = getattr(import_module(module), function)(request["uri"], SourceOptions(**options))
         source.open()
-        _tell({"open": True})
-        _read_all(source, slots)
+        tell({"open": True})
+        _read_all(source, slots, tell)
     except Exception as error:  # whatever a driver raises is told, and the parent decides
-        _tell({"lost": str(error)})
+        tell({"lost": str(error)})
 
 
-def _read_all(source: Source, slots: Slots) -> None:
+def _teller() -> Tell:
+    """Sends the parent a line. Stdout is its alone: what a driver prints, as nvarguscamerasrc does, goes to stderr."""
+    stream = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def tell(line: Line) -> None:
+        stream.write(json.dumps(line).encode() + b"\n")
+        stream.flush()
+
+    return tell
+
+
+def _read_all(source: Source, slots: Slots, tell: Tell) -> None:
     skipped = 0
     try:
-        while (grab := _read(source)) is not None:
+        while (grab := _read(source, tell)) is not None:
             line = slots.write(grab)
             if line is None:
                 skipped += 1 + grab.skipped
                 continue
             facts = {"captured": grab.captured, "time": grab.time.isoformat(), "name": grab.name, "truth": grab.truth}
-            _tell({**line, **facts, "skipped": skipped + grab.skipped})
+            tell({**line, **facts, "skipped": skipped + grab.skipped})
             skipped = 0
     finally:
         if skipped:
-            _tell({"left": skipped})
-    _tell({"end": True})
+            tell({"left": skipped})
+    tell({"end": True})
 
 
-def _read(source: Source) -> Grab | None:
+def _read(source: Source, tell: Tell) -> Grab | None:
     """The next picture that is one; None at the end."""
     while True:
         try:
             return source.read()
         except DataError as error:
-            _tell({"bad": str(error)})
+            tell({"bad": str(error)})
 
 
 def _listen(slots: Slots) -> None:
@@ -236,11 +251,6 @@ def _listen(slots: Slots) -> None:
     for text in sys.stdin.buffer:
         slots.give_back(json.loads(text)["slot"])
     os._exit(0)
-
-
-def _tell(line: Line) -> None:
-    sys.stdout.buffer.write(json.dumps(line).encode() + b"\n")
-    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

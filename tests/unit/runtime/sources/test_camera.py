@@ -182,7 +182,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", "")))))
 
 
-@pytest.mark.parametrize("then", ["", "/grow"])
+@pytest.mark.parametrize("then", ["", "/grow", "/print"])
 def test_pictures_come_whole_out_of_another_process(then: str) -> None:
     items = run(isolated(f"20{then}"), ended)
     frames = [item for item in items if isinstance(item, Frame)]

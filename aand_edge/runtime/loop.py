@@ -24,7 +24,7 @@ from aand_edge.errors import AandEdgeError, DataError
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.events import Event, Failed, Inspected, Noticed, Timing
 from aand_edge.runtime.frame import Frame
-from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
 from aand_edge.runtime.mailbox import Mailbox
 from aand_edge.runtime.stopping import CAMERAS_S, Deadline
 from aand_edge.runtime.tally import Tally
@@ -99,6 +99,7 @@ class Loop:
         self._look_around, self._observe = look_around, observe
         self._counting = threading.Lock()
         self._gather = 0.0
+        self._broken: EngineFailedError | None = None
         self._stopped = False  # no Event: a handler that interrupts its `set` would wait for that for ever
 
     def stop(self) -> None:
@@ -158,7 +159,7 @@ class Loop:
         self.tally.ended = time.monotonic()
 
     def _turn(self, timeout: float) -> bool:
-        """Take what came and judge it; False where nothing came."""
+        """Take what came and judge it; False where nothing came. Raises EngineFailedError when all of it was told."""
         items = self._mailbox.take(self._engine.manifest.batch, timeout, self._gather if timeout else 0.0)
         taken = time.monotonic()
         frames: list[Frame] = []
@@ -170,6 +171,8 @@ class Loop:
             frames = []
             self._failed(item) if isinstance(item, Failed) else self.publish(item)
         self._judge(frames, taken)
+        if self._broken is not None:
+            raise self._broken
         return bool(items)
 
     def _judge(self, frames: list[Frame], taken: float) -> None:
@@ -186,11 +189,24 @@ class Loop:
             return
         batch = prepare(whole, manifest)
         prepared = time.monotonic()
-        outputs = self._engine.infer(batch)
+        outputs = self._answers(batch, whole)
+        if outputs is None:
+            return
         inferred = time.monotonic()
         self._gather = GATHER * (inferred - prepared)
         for index, frame in enumerate(whole):
             self._verdict(frame, outputs, index, batch, (taken, prepared, inferred))
+
+    def _answers(self, batch: Frames, frames: Sequence[Frame]) -> Outputs | None:
+        """The engine's; None where it failed for good, and these frames with it."""
+        if self._broken is None:
+            try:
+                return self._engine.infer(batch)
+            except EngineFailedError as error:
+                self._broken = error
+        for frame in frames:
+            self._failed(Failed.of(frame, self._broken.message))
+        return None
 
     def _verdict(
         self, frame: Frame, outputs: Outputs, index: int, batch: Frames, moments: tuple[float, float, float]

@@ -220,6 +220,26 @@ def test_an_engine_that_fails_twice_stops_the_loop_with_the_gate_as_the_policy_i
     assert raised.value.exit_code == 1
 
 
+def test_the_frames_that_an_engine_failed_at_for_good_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cameras' frames and what was told between them, taken at once."""
+    path = build_engine(tiny_request(tmp_path, batch=2))[0]
+    breaking(monkeypatch, [True], [True])
+    gate, sink, mailbox = Gate(), Listener(), Mailbox({"a": Policy.LOSSLESS, "b": Policy.LOSSLESS})
+    for item in (frame(0), Failed("b", 0, "torn", now()), frame(1, camera="b"), frame(1)):
+        mailbox.put(replace(item, captured=time.monotonic()))
+    with LiveEngine(path) as engine, Outlet(sink, True, True, lambda notice: None) as outlet:
+        loop = Loop(engine, mailbox, [], [outlet], LoopSettings(), gate)
+        with pytest.raises(EngineFailedError):
+            loop.run()
+    assert [(each.camera, each.number) for each in sink.seen if isinstance(each, Failed)] == [
+        ("a", 0),
+        ("b", 0),
+        ("b", 1),
+    ]
+    assert gate.rejected == [0, 0, 1]
+    assert (loop.tally.failed, loop.tally.dropped["stopped"]) == (3, 1)
+
+
 def test_an_answer_that_is_no_number_fails_its_frame_alone(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = LiveEngine.infer
 

@@ -57,6 +57,7 @@ class Camera:
         self.roi = options.roi
         self._told, self._flip, self._deliver, self._trigger = redact(uri), options.flip, deliver, trigger
         self._number, self._unasked, self._told_at = 0, 0, 0.0
+        self._live_since: float | None = None
         self._order = threading.Lock()  # numbers and items in one order: a trigger's thread tells of missed parts
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"aand-camera-{name}", daemon=True)
@@ -80,7 +81,6 @@ class Camera:
     def _work(self) -> None:
         wait, longest = BACKOFF_S
         while not self._stop.is_set():
-            began = time.monotonic()
             state, reason = self._live_once()
             if self._stop.is_set():
                 state, reason = SourceState.ENDED, f"{self._told} is read no more"
@@ -89,21 +89,24 @@ class Camera:
                 return
             self._changed(state, reason)
             self.reconnects += 1
-            wait = BACKOFF_S[0] if time.monotonic() - began > STEADY_S else wait
+            steady = self._live_since is not None and time.monotonic() - self._live_since > STEADY_S
+            wait = BACKOFF_S[0] if steady else wait
             self._stop.wait(wait)
             wait = min(2 * wait, longest)
 
     def _live_once(self) -> tuple[SourceState, str]:
         """Open and read until it ends or breaks; what state that leaves, and why."""
+        self._live_since = None  # an opening that takes long is no life
         self._changed(SourceState.CONNECTING, f"opening {self._told}")
         try:
             self._source.open()
+            self._live_since = time.monotonic()
             self._changed(SourceState.LIVE, f"{self._told} gives pictures")
             self._read_all()
         except StalledError as error:
             return SourceState.STALLED, str(error)
         except Exception as error:  # whatever a driver raises, the camera is tried again
-            return SourceState.LOST, str(error)
+            return SourceState.LOST, str(error) or type(error).__name__
         finally:
             with suppress(Exception):  # a broken driver may refuse even that, and the camera is tried again
                 self._source.close()

@@ -205,7 +205,7 @@ def main(shared: int) -> None:
         tell({"open": True})
         _read_all(source, slots, tell)
     except Exception as error:  # whatever a driver raises is told, and the parent decides
-        tell({"lost": str(error)})
+        tell({"lost": str(error) or type(error).__name__})
 
 
 def _teller() -> Tell:

@@ -104,6 +104,24 @@ def test_it_is_opened_again_and_numbers_go_on() -> None:
     assert source.closed == 3
 
 
+def test_a_camera_that_is_long_in_not_opening_is_tried_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away(Script):
+        def open(self) -> None:
+            time.sleep(0.02)
+            raise SourceError("it does not answer")
+
+    monkeypatch.setattr(module, "BACKOFF_S", (0.05, 10.0))
+    monkeypatch.setattr(module, "STEADY_S", 0.01)
+    start = time.monotonic()
+    run(Away(), lambda items: states(items).count("connecting") == 4)
+    assert time.monotonic() - start > 0.05 + 0.1 + 0.2
+
+
+def test_an_error_without_words_is_told_by_its_kind() -> None:
+    items = run(Script([AssertionError()]), lambda items: "lost" in states(items))
+    assert "AssertionError" in [item.reason for item in items if isinstance(item, SourceChanged)]
+
+
 def test_one_bad_picture_fails_alone() -> None:
     items = run(Script([grab(), DataError("torn"), grab(), None], live=False), ended)
     assert [(type(item).__name__, item.number) for item in items if not isinstance(item, SourceChanged)] == [

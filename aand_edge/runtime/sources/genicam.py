@@ -69,10 +69,9 @@ class GenicamSource:
             nodes.ExposureTime.value = self._options.exposure  # microseconds
 
     def read(self) -> Grab | None:
-        try:
-            buffer = self._camera.fetch(timeout=FETCH_S)
-        except TimeoutError:
-            raise SourceError(f"{self._told} gives no picture any more", "Check power and cable.") from None
+        buffer = self._camera.try_fetch(timeout=FETCH_S)  # `fetch` raises an error of genicam's own
+        if buffer is None:
+            raise SourceError(f"{self._told} gives no picture any more", "Check power and cable.")
         with buffer:
             stamped = Grab.now(np.empty((0, 0, 3), np.uint8))
             part = buffer.payload.components[0]

@@ -9,7 +9,8 @@ from aand_edge.errors import UsageError
 from aand_edge.runtime.sources.base import Source, SourceOptions
 from aand_edge.runtime.sources.redact import redact
 
-ISOLATED = ("v4l2", "csi", "rtsp", "rtsps", "http", "https", "genicam")  # whose reads may block for ever
+STREAMS = ("rtsp", "rtsps", "http", "https")
+ISOLATED = ("v4l2", "csi", "genicam", *STREAMS)  # whose reads may block for ever
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -32,7 +33,7 @@ def open_source(uri: str, options: SourceOptions) -> Source:
         from aand_edge.runtime.sources.rendered import RenderedSource
 
         return RenderedSource(dict(parse_qsl(rest.lstrip("/?"), keep_blank_values=True)), options)
-    if scheme == "v4l2":
+    if scheme == "v4l2" and rest:
         from aand_edge.runtime.sources.v4l2 import V4l2Source
 
         return V4l2Source(rest, options)
@@ -44,7 +45,7 @@ def open_source(uri: str, options: SourceOptions) -> Source:
         from aand_edge.runtime.sources.genicam import GenicamSource
 
         return GenicamSource(rest, options)
-    if scheme in ISOLATED and rest and scheme not in ("csi", "genicam"):
+    if scheme in STREAMS and rest:
         from aand_edge.runtime.sources.rtsp import RtspSource
 
         return RtspSource(uri, options)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from aand_edge.errors import AandEdgeError, DataError, MissingDependencyError, UsageError
-from aand_edge.runtime.sources import pictures
+from aand_edge.errors import AandEdgeError, DataError, MissingDependencyError, SourceError, UsageError
+from aand_edge.runtime.sources import genicam, pictures
 from aand_edge.runtime.sources.base import Grab, SourceOptions
 from aand_edge.runtime.sources.csi import pipeline
 from aand_edge.runtime.sources.genicam import to_bgr
@@ -59,6 +60,7 @@ def test_a_uri_has_a_scheme(uri: str, parts: tuple[str, str]) -> None:
         ("ftp://x", NOTHING, "There is no source 'ftp://x'"),
         ("csi://left", NOTHING, "There is no source"),
         ("rtsp://", NOTHING, "There is no source"),
+        ("v4l2://", NOTHING, "There is no source"),
         ("smtp://me:pw@host", NOTHING, r"There is no source 'smtp://\*\*\*@host'"),
         ("clip.mp4", NOTHING, "There is no video clip.mp4"),
         ("nowhere", NOTHING, "neither a picture nor a folder"),
@@ -188,6 +190,15 @@ def test_the_pipeline_of_a_csi_camera_takes_the_newest_picture() -> None:
     assert "width=1920, height=1080, framerate=60/1" in text
     assert 'exposuretimerange="500000 500000"' in text
     assert text.endswith("drop=true max-buffers=1 sync=false")
+
+
+def test_an_industrial_camera_that_gives_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a stand-in with the call that harvesters documents: None where no picture came in time."""
+    monkeypatch.setattr(genicam, "find_spec", lambda name: object())
+    source = genicam.GenicamSource("X1", NOTHING)
+    source._camera = SimpleNamespace(try_fetch=lambda timeout: None)
+    with pytest.raises(SourceError, match="genicam://X1 gives no picture any more"):
+        source.read()
 
 
 @pytest.mark.parametrize(("form", "channels"), [("Mono8", 1), ("RGB8", 3), ("BGR8", 3), ("BayerRG8", 1)])

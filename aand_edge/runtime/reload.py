@@ -30,6 +30,7 @@ class Reloader:
 
     cameras   those of the file; the command line's keep the region that they were given there
     given     fields of LoopSettings that the command line named, which go before the file
+    seen      marks of file and engine from before they were read: loading takes seconds, and they may change meanwhile
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Reloader:
         cameras: list[Camera],
         given: Mapping[str, Any],
         tell: Callable[[Noticed], None],
+        seen: tuple[Mark, Mark] | None = None,
     ) -> None:
         self._folder, self._file, self._engine, self._cameras = folder, file, engine, cameras
         self._given, self._tell = given, tell
         self._asked, self._ask_server, self._looked = False, False, time.monotonic()
-        self._settings_mark, self._engine_mark = mark(file), mark(engine.path)
+        self._settings_mark, self._engine_mark = seen or (mark(file), mark(engine.path))
 
     def request(self) -> None:
         """Look at once, and read the settings whether they changed or not; from a signal handler too."""

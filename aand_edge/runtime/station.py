@@ -37,7 +37,7 @@ from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.live_page.access import open_access
 from aand_edge.runtime.loop import Loop, unobserved
 from aand_edge.runtime.mailbox import Mailbox, Policy
-from aand_edge.runtime.reload import Reloader, loop_settings
+from aand_edge.runtime.reload import Reloader, loop_settings, mark
 from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.live_page import LivePageSink
@@ -75,6 +75,8 @@ def run_station(
     Raises UsageError for cameras or folders that cannot be, EngineFailedError where the engine fails twice.
     """
     few_arenas()
+    file = workspace.root / FILE
+    seen = mark(file), mark(engine)
     late: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
 
     def tell(event: Event) -> None:
@@ -93,7 +95,7 @@ def run_station(
         for outlet in outlets:
             stack.enter_context(outlet)
         of_file = ready if tuple(cameras) == run.cameras else []
-        reloader = Reloader(workspace.root, workspace.root / FILE, live, of_file, given, tell)
+        reloader = Reloader(workspace.root, file, live, of_file, given, tell, seen)
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
         look = watchdog.around(reloader)
         loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)

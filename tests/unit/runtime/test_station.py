@@ -21,6 +21,7 @@ from aand_edge.config import CameraSettings, Settings, Workspace
 from aand_edge.engines.base import Frames, Outputs
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import AandEdgeError, UsageError
+from aand_edge.runtime import reload
 from aand_edge.runtime.conveyor import Conveyor
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
@@ -82,6 +83,24 @@ def test_several_cameras_share_the_engine_each_in_its_order(tmp_path: Path, engi
         judged = [each.number for each in watcher.seen if isinstance(each, Inspected) and each.camera == name]
         assert judged == list(range(count))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_written_while_the_engine_is_loaded_counts(
+    tmp_path: Path, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading takes a minute on a Jetson, and a threshold may be set in it."""
+    warm_up = LiveEngine.warm_up
+
+    def slow(self: LiveEngine) -> None:
+        (tmp_path / "aand-edge.toml").write_text("[run]\nthreshold = 0.25\n")
+        warm_up(self)
+
+    settings = workspace(tmp_path)
+    monkeypatch.setattr(LiveEngine, "warm_up", slow)
+    monkeypatch.setattr(reload, "LOOK_S", 0.0)
+    watcher = Listener()
+    run_station(settings, engine, [camera("test://?rate=0&count=20&parts=2&size=64")], None, watcher, {})
+    assert [each.verdict.threshold for each in watcher.seen if isinstance(each, Inspected)] == [0.25] * 20
 
 
 def test_an_encoder_brings_parts_to_the_gate(tmp_path: Path, engine: Path) -> None:

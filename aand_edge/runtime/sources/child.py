@@ -30,6 +30,7 @@ from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledE
 from aand_edge.runtime.sources.redact import redact
 
 SLOTS = 3
+KILLED_S = 1.0  # how long a killed child may take to end
 Line = dict[str, Any]
 Tell = Callable[[Line], None]
 
@@ -95,8 +96,7 @@ class IsolatedSource:
 
     def close(self) -> None:
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+            _end(self._child)
             for pipe in (self._child.stdin, self._child.stdout):
                 if pipe is not None:
                     with suppress(OSError):  # what was not sent yet has nobody left to read it
@@ -129,8 +129,9 @@ class IsolatedSource:
     def _gone(self) -> SourceError:
         """The child has hung up: what it ended with."""
         assert self._child is not None
-        self._child.kill()
-        return SourceError(f"The reader of {self._told} ended with {self._child.wait()}", "It is started again.")
+        code = _end(self._child)
+        how = "hangs in its driver" if code is None else f"ended with {code}"
+        return SourceError(f"The reader of {self._told} {how}", "It is started again.")
 
     def _receive(self, seconds: float, fault: str) -> Line:
         """The child's next line. Raises StalledError where none comes in time, SourceError where it tells of one."""
@@ -151,6 +152,15 @@ class IsolatedSource:
         if "lost" in line:
             raise SourceError(redact(line["lost"]))
         return line
+
+
+def _end(child: subprocess.Popen[bytes]) -> int | None:
+    """Its exit code; None where a driver holds it in the kernel even when killed: it ends when that lets go."""
+    child.kill()
+    try:
+        return child.wait(KILLED_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 class Slots:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -243,6 +244,24 @@ def test_a_child_that_ends_is_lost_and_started_again(uri: str, reason: str) -> N
 
     lost = [item.reason for item in items if isinstance(item, SourceChanged) and item.state is SourceState.LOST]
     assert all(re.match(reason, each) for each in lost), lost
+
+
+def test_a_child_that_its_driver_holds_in_the_kernel_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = isolated("0/crash")
+    source.open()
+    child = source._child
+    assert child is not None
+    wait = child.wait
+
+    def held(timeout: float | None = None) -> int:
+        assert timeout is not None, "the camera would stay as it is for ever"
+        raise subprocess.TimeoutExpired("child", timeout)
+
+    monkeypatch.setattr(child, "wait", held)
+    with pytest.raises(SourceError, match="The reader of 0/crash hangs in its driver"):
+        source.read()
+    source.close()
+    wait(5)
 
 
 def test_a_bad_picture_in_a_child_is_one_failed_frame() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from types import TracebackType
 
 import numpy as np
@@ -86,8 +85,7 @@ class LiveEngine:
         manifest, runner = found
         self._runner, old = runner, self._runner
         self.manifest = manifest
-        with suppress(AandEdgeError):
-            old.close()
+        _free(old)
         return manifest
 
     def close(self) -> None:
@@ -95,8 +93,8 @@ class LiveEngine:
         if self._loading is not None:
             self._loading.join()
             if isinstance(self._next, tuple):
-                self._next[1].close()
-        self._runner.close()
+                _free(self._next[1])
+        _free(self._runner)
 
     def __enter__(self) -> LiveEngine:
         return self
@@ -107,8 +105,7 @@ class LiveEngine:
         self.close()
 
     def _reopen(self) -> None:
-        with suppress(Exception):  # a lost context may refuse to be closed
-            self._runner.close()
+        _free(self._runner)
         self.restarts += 1
         manifest, self._runner = load_engine(self.path)
         before, self.manifest = self.manifest, manifest
@@ -131,9 +128,17 @@ class LiveEngine:
                 raise AandEdgeError("The new engine looks at another frame or region", "Start the loop again.")
             _try_out(manifest, runner)
         except Exception as error:
-            runner.close()
+            _free(runner)
             return error
         return manifest, runner
+
+
+def _free(runner: Runner) -> None:
+    """A lost context may refuse to be closed: what it was lost for is what is to be told."""
+    try:
+        runner.close()
+    except Exception as error:
+        LOG.warning("the engine could not be closed: %s", error)
 
 
 def _takes(manifest: EngineManifest) -> tuple[object, ...]:

@@ -220,6 +220,18 @@ def test_an_engine_that_fails_twice_stops_the_loop_with_the_gate_as_the_policy_i
     assert raised.value.exit_code == 1
 
 
+def test_an_engine_that_cannot_be_closed_either_is_told_by_what_it_failed_at(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Breaking) -> None:
+        raise RuntimeError("the context is lost")
+
+    breaking(monkeypatch, [True], [True])
+    monkeypatch.setattr(Breaking, "close", refuse)
+    with pytest.raises(EngineFailedError, match="illegal memory access"):
+        run(engine, [frame(0)])
+
+
 def test_the_frames_that_an_engine_failed_at_for_good_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cameras' frames and what was told between them, taken at once."""
     path = build_engine(tiny_request(tmp_path, batch=2))[0]

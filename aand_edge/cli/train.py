@@ -109,21 +109,28 @@ def command(
     folder = _folder(workspace, parts, options, name)
     if (folder / CARD).is_file():
         say(f"{folder.name} is trained already: this training replaces it when it is through; --name keeps both")
+    before = _saved_at(folder)
     try:
         with TrainingBars() as bars:
             card = train(parts, folder, options, bars)
     except KeyboardInterrupt:
-        say(_what_goes_on(folder, fresh))
+        say(_what_goes_on(before, _saved_at(folder), fresh))
         raise
     say(f"model: {folder}")
     _report(card, as_json)
 
 
-def _what_goes_on(folder: Path, fresh: bool) -> str:
-    """What the next training of that folder finds of this one."""
+def _saved_at(folder: Path) -> int | None:
+    """When the snapshot that lies there was written, ns; None where there is none."""
     from aand_edge.training.checkpoint import SNAPSHOT
 
-    if not (folder / SNAPSHOT).is_file():
+    snapshot = folder / SNAPSHOT
+    return snapshot.stat().st_mtime_ns if snapshot.is_file() else None
+
+
+def _what_goes_on(before: int | None, saved: int | None, fresh: bool) -> str:
+    """What the next training finds of this one; with --fresh a snapshot from before it is an earlier training's."""
+    if saved is None or (fresh and saved == before):
         return "nothing of this training is saved yet: the same command starts from the beginning"
     without = ", without --fresh," if fresh else ""
     return f"the same command{without} goes on from the last snapshot"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,23 +115,42 @@ def test_what_cannot_be_trained_with_is_refused_before_a_picture_is_opened(
     assert not (pictures.parent / "models").exists()
 
 
+NOTHING_SAVED = "nothing of this training is saved yet: the same command starts from the beginning"
+
+
 @pytest.mark.parametrize(
-    ("saved", "fresh", "said"),
+    ("before", "saved", "fresh", "said"),
     [
-        (False, [], "nothing of this training is saved yet: the same command starts from the beginning"),
-        (True, [], "the same command goes on from the last snapshot"),
-        (True, ["--fresh"], "the same command, without --fresh, goes on from the last snapshot"),
+        (False, False, [], NOTHING_SAVED),
+        (False, True, [], "the same command goes on from the last snapshot"),
+        (True, False, [], "the same command goes on from the last snapshot"),
+        (True, False, ["--fresh"], NOTHING_SAVED),
+        (True, True, ["--fresh"], "the same command, without --fresh, goes on from the last snapshot"),
     ],
 )
 def test_ctrl_c_ends_in_130_and_says_what_is_saved(
-    command: Command, pictures: Path, asked: list[TrainingOptions], saved: bool, fresh: list[str], said: str
+    command: Command,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+    saved: bool,
+    fresh: list[str],
+    said: str,
 ) -> None:
-    if saved:
-        snapshot = pictures.parent / "models/m" / SNAPSHOT
-        snapshot.parent.mkdir(parents=True)
+    """before: a snapshot of an earlier training lies there; saved: this one wrote one."""
+    snapshot = pictures.parent / "models/m" / SNAPSHOT
+    snapshot.parent.mkdir(parents=True)
+    if before:
         snapshot.touch()
+        os.utime(snapshot, (1, 1))
+
+    def interrupted(*_: object) -> Any:
+        if saved:
+            snapshot.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupted)
     done = command("train", "--data", str(pictures), "--name", "m", *fresh)
-    assert asked
     assert done.code == 130
     assert done.err.strip().splitlines()[-2:] == [
         said,

@@ -78,11 +78,14 @@ def _engine(file: Path) -> dict[str, Any]:
     from aand_edge.engines.load import checked_manifest
     from aand_edge.errors import UsageError
 
+    nothing_of_ours = UsageError(
+        f"{file} is no graph, engine or model", "Name a .onnx file, an engine, its manifest or a model's folder."
+    )
+    if file.is_dir():  # `.` and `/` have no name that a manifest could lie beside
+        raise nothing_of_ours
     beside = file if file.suffix == ".json" else file.with_name(file.name.removesuffix(file.suffix) + ".json")
     if not beside.is_file() and pending_path(beside).is_file():
         return {"accepted": False, **PendingEngine.read(pending_path(beside)).model_dump(mode="json")}
-    if file.is_dir() or not beside.is_file() or '"engine_sha256"' not in beside.read_text(errors="replace"):
-        raise UsageError(
-            f"{file} is no graph, engine or model", "Name a .onnx file, an engine, its manifest or a model's folder."
-        )
+    if not beside.is_file() or '"engine_sha256"' not in beside.read_text(errors="replace"):
+        raise nothing_of_ours
     return checked_manifest(file).model_dump(mode="json")

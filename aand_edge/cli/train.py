@@ -182,8 +182,8 @@ def _options(workspace: Workspace) -> TrainingOptions:
 def _folder(workspace: Workspace, parts: Category, options: TrainingOptions, name: str | None) -> Path:
     if name is None:
         name = f"{parts.name}-{options.backbone}" + ("" if options.amplify else "-rd")
-    if Path(name).name != name or name.startswith("."):
-        raise UsageError(f"'{name}' cannot name a model", "Take a name without slashes.")
+    if not name or Path(name).name != name or name.startswith("."):
+        raise UsageError(f"'{name}' cannot name a model", "Take a name without slashes, that begins with no dot.")
     return workspace.models / name
 
 

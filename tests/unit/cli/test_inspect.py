@@ -47,9 +47,12 @@ def test_no_python_is_shown_of_an_engine(command: Command, engine: Path) -> None
     assert not re.search(r"None|True|False|[(\[{]\d", shown)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "data.json", "folder", "picture.png"])
+@pytest.mark.parametrize("name", ["notes.txt", "data.json", "folder", "picture.png", ".", "/"])
 def test_what_is_nothing_of_ours_is_a_usage_error(command: Command, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).mkdir() if name == "folder" else (tmp_path / name).write_bytes(b'{"a": "\xff"}')
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    elif Path(name).suffix:
+        (tmp_path / name).write_bytes(b'{"a": "\xff"}')
     done = command("inspect", name)
     assert done.code == 2
     assert f"{name} is no graph, engine or model" in done.err

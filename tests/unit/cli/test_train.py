@@ -157,3 +157,13 @@ def test_ctrl_c_ends_in_130_and_says_what_is_saved(
         "interrupted: what was written is whole",
     ]
     assert done.out == ""
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../m", "a/b", ".m"])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(
+    command: Command, pictures: Path, asked: list[TrainingOptions], name: str
+) -> None:
+    done = command("train", "--data", str(pictures), "--name", name)
+    assert done.code == 2
+    assert f"'{name}' cannot name a model" in done.err
+    assert not asked

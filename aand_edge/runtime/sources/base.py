@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal, Protocol
 
+import numpy as np
+
 from aand_edge.errors import SourceError, UsageError
 from aand_edge.runtime.frame import Picture
 
@@ -56,6 +58,11 @@ class Grab:
     def now(cls, picture: Picture, name: str | None = None, truth: bool | None = None) -> Grab:
         """A picture that was captured this moment."""
         return cls(picture, time.monotonic(), datetime.now(timezone.utc), name, truth)
+
+    @classmethod
+    def nothing(cls) -> Grab:
+        """This moment, and no picture: the reader only looked, or what was captured is not decoded yet."""
+        return cls.now(np.empty((0, 0, 3), np.uint8))
 
 
 class Source(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -55,13 +56,13 @@ class Capture:
         """The next picture, stamped when it was grabbed; None where there is none."""
         if not self._capture.grab():
             return None
-        stamped = Grab.now(np.empty((0, 0, 3), np.uint8))
+        stamped = Grab.nothing()
         there, picture = self._capture.retrieve()
         if not there or picture is None:
             raise SourceError(f"{self._told} gave a picture that cannot be decoded", "Check its cable and format.")
         if picture.ndim == 2:
             picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-        return Grab(np.ascontiguousarray(picture, dtype=np.uint8), stamped.captured, stamped.time)
+        return replace(stamped, picture=np.ascontiguousarray(picture, dtype=np.uint8))
 
     @property
     def rate(self) -> float | None:

@@ -80,7 +80,7 @@ class IsolatedSource:
         if "end" in line:
             return None
         if "left" in line:
-            return replace(Grab.now(np.empty((0, 0, 3), np.uint8)), skipped=line["left"])
+            return replace(Grab.nothing(), skipped=line["left"])
         if "bad" in line:
             raise DataError(line["bad"])
         picture = self._copied(line)

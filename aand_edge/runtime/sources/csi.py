@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -98,7 +99,7 @@ class PyGObject:
         sample = self._sink.emit("try-pull-sample", PULL_NS)
         if sample is None:
             return None
-        stamped = Grab.now(np.empty((0, 0, 3), np.uint8))
+        stamped = Grab.nothing()
         facts = sample.get_caps().get_structure(0)
         width, height = facts.get_value("width"), facts.get_value("height")
         buffer = sample.get_buffer()
@@ -110,7 +111,7 @@ class PyGObject:
             picture = np.ascontiguousarray(rows[:, : 3 * width].reshape(height, width, 3))
         finally:
             buffer.unmap(view)
-        return Grab(picture, stamped.captured, stamped.time)
+        return replace(stamped, picture=picture)
 
     def close(self) -> None:
         self._pipe.set_state(self._gst.State.NULL)

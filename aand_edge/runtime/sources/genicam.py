@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,10 @@ class GenicamSource:
         if buffer is None:
             raise SourceError(f"{self._told} gives no picture any more", "Check power and cable.")
         with buffer:
-            stamped = Grab.now(np.empty((0, 0, 3), np.uint8))
+            stamped = Grab.nothing()
             part = buffer.payload.components[0]
             picture = to_bgr(part.data.reshape(part.height, part.width, -1), part.data_format)
-        return Grab(picture, stamped.captured, stamped.time)
+        return replace(stamped, picture=picture)
 
     def close(self) -> None:
         for each, end in ((self._camera, "destroy"), (self._harvester, "reset")):

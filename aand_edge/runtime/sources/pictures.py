@@ -41,7 +41,7 @@ class PictureSource:
             time.sleep(LOOK_S)
             self._waiting.extend(self._new(self._folder))
             if not self._waiting:
-                return self._nothing()
+                return Grab.nothing()
         if not self._waiting:
             return None
         time.sleep(self._interval)
@@ -50,9 +50,6 @@ class PictureSource:
 
     def close(self) -> None:
         """Files need no closing."""
-
-    def _nothing(self) -> Grab:
-        return Grab.now(np.empty((0, 0, 3), np.uint8))
 
     def _new(self, folder: Path) -> list[Path]:
         """Files that are new and have stopped growing; none while the folder is away."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aand_edge.cli.options import Frame, Json, Locked, Model, Roi
+from aand_edge.cli.options import Frame, Json, Locked, Model, Roi, refused_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,15 +51,12 @@ def overridden(settings: CalibrateSettings, chosen: dict[str, Any]) -> Calibrate
     from pydantic import ValidationError
 
     from aand_edge.config import CalibrateSettings
-    from aand_edge.errors import UsageError
 
     given = {key: value for key, value in chosen.items() if value is not None}
     try:
         return CalibrateSettings.model_validate({**settings.model_dump(), **given})  # all are set: none is left open
     except ValidationError as error:
-        first = error.errors()[0]
-        option = {"images": "--calib-images"}.get(str(first["loc"][0]), f"--{first['loc'][0]}")
-        raise UsageError(f"{option} {first['input']}: {first['msg']}", "See `aand-edge calibrate --help`.") from None
+        raise refused_value(error, "calibrate", images="calib-images") from None
 
 
 def _summary(path: Path, table: CalibrationTable) -> Table:

@@ -6,11 +6,14 @@ None always means "as the workspace file says".
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aand_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of pictures: a category, or a root with --category.")]
 Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa, mvtec3d or folder.")]
@@ -33,6 +36,17 @@ Quantise = Annotated[
     str | None, typer.Option("--quantise", help="Regions of an int8 engine, with commas; `inspect GRAPH` lists them.")
 ]
 Locked = Annotated[bool, typer.Option("--locked", help="Refuse a calibration table that was made for something else.")]
+
+
+def refused_value(error: ValidationError, command: str, **options: str) -> UsageError:
+    """What a section of the workspace file would not take, told by the option that gave it.
+
+    options   of the fields that are not called as their option is
+    """
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    option = options.get(name, name.replace("_", "-"))
+    return UsageError(f"--{option} {first['input']}: {first['msg']}", f"See `aand-edge {command} --help`.")
 
 
 def refuse_without(needed: str, given: bool, **options: object) -> None:

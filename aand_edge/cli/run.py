@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aand_edge.cli.options import Json
+from aand_edge.cli.options import Json, refused_value
 
 if TYPE_CHECKING:
     from aand_edge.config import CameraSettings, Workspace
@@ -174,8 +174,7 @@ def _cameras(workspace: Workspace, sources: list[str], options: dict[str, Any]) 
     try:
         return [CameraSettings.model_validate({**_split(each), **given}) for each in sources]
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"--{first['loc'][0]} {first['input']}: {first['msg']}", "See --help.") from None
+        raise refused_value(error, "run") from None
 
 
 def _split(source: str) -> dict[str, str]:
@@ -221,13 +220,10 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     from aand_edge.config import RunSettings
-    from aand_edge.errors import UsageError
 
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
         RunSettings.model_validate(chosen)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {first['input']}: {first['msg']}", "See --help.") from None
+        raise refused_value(error, "run") from None
     return chosen

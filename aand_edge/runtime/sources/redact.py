@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-USER = re.compile(r"(?<=://)[^/\s]*@")
+# A password with a slash in it ends the host too early, and the URI does not work: its error is told all the same.
+USER = re.compile(r"(?<=://)(?:[^/\s]*|[^/:\s]*:(?!\d+/)\S*)@")
 SECRET = re.compile(r"(?i)\b((?:pass(?:word|wd)?|pwd|token|secret|key|user(?:name)?|auth)[a-z_]*)=[^&\s]+")
 
 

@@ -92,6 +92,8 @@ def test_what_cannot_be_is_told_at_once(
         ("rtsp://user:p@ss@camera/1 failed", "rtsp://***@camera/1 failed"),
         ("http://c/v?user=me&password=s3cret&size=3", "http://c/v?user=***&password=***&size=3"),
         ("http://c/v?token=s3cret", "http://c/v?token=***"),
+        ("rtsp://admin:s3/cret@10.0.0.7:554/1 failed", "rtsp://***@10.0.0.7:554/1 failed"),
+        ("http://c:8080/v@2x and http://c/v@2x", "http://c:8080/v@2x and http://c/v@2x"),
         ("/data/me@work/clip.mp4", "/data/me@work/clip.mp4"),
     ],
 )

@@ -63,7 +63,7 @@ def command(
     """
     from aand_edge.cli.failure import DEBUG
     from aand_edge.cli.lookup import find_places, parse_frame, parse_roi
-    from aand_edge.cli.show import answer, facts
+    from aand_edge.cli.show import answer, facts, say
     from aand_edge.config import Workspace
     from aand_edge.errors import DataError, UsageError
     from aand_edge.runtime.station import check_cameras, run_station
@@ -86,6 +86,8 @@ def command(
     if append and where is None:
         raise UsageError("--append goes on in a folder, and none was named", "Name it with --out.")
     tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append)
+    for sink, count in tally.unwritten.items():
+        say(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
     summary = tally.to_dict()
     rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
     if tally.gate_missed:

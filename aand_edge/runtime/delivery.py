@@ -38,6 +38,7 @@ class Outlet(AbstractContextManager["Outlet"]):
     on_disk    at a stop it has `DISK_S` to write out what it holds, where others have `SINKS_S`
     lost       events that the sink never saw, since its queue was full
     failures   events that it raised at; `failed` is told the sink's name at each
+    unwritten  both, and what it still held when nobody waited for it any longer
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Outlet(AbstractContextManager["Outlet"]):
         on_disk: bool = False,
     ) -> None:
         self.name = sink.name
-        self.lost = self.failures = 0
+        self.lost = self.failures = self._left = 0
         self._sink, self._pictures, self._wait, self._tell = sink, pictures, wait, tell
         self._failed, self._on_disk = failed, on_disk
         self._queue: deque[Event] = deque()
@@ -72,12 +73,18 @@ class Outlet(AbstractContextManager["Outlet"]):
         while self._thread.is_alive() and (left := self._left_at + self._limit - time.monotonic()) > 0:
             self._thread.join(min(LOOK_S, left))
         if self._thread.is_alive():
+            self._left = self.waiting + 1  # one is in its hands
             LOG.error("the sink %s did not end within %g s: %d events were left", self.name, self._limit, self.waiting)
 
     @property
     def waiting(self) -> int:
         """Events in the queue."""
         return len(self._queue)
+
+    @property
+    def unwritten(self) -> int:
+        """For the end, when nobody hears a notice any more."""
+        return self.lost + self.failures + self._left
 
     @property
     def _limit(self) -> float:
@@ -159,6 +166,7 @@ class Outlet(AbstractContextManager["Outlet"]):
         try:
             self._sink.__exit__(None, None, None)
         except Exception:
+            self.failures += 1
             LOG.error("the sink %s could not be closed", self.name, exc_info=True)
 
     def _notice(self, level: Literal["info", "warning", "error"], text: str) -> None:

@@ -101,15 +101,17 @@ def run_station(
         loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)
         late.append(loop.publish)
         stack.callback(_leave, outlets)
-        if page is not None:
-            tell(Noticed("info", f"The live page is at {page.address}", now()))
+        for notice in _at_the_start(sinks, page):
+            tell(notice)
         # Before the gate too: a second signal must end the process neither within a pulse nor with verdicts unwritten.
         heard.enter_context(signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)))
         if gate is not None:
             stack.enter_context(gate)
         stack.callback(watchdog.stopping)
         watchdog.ready()
-        return loop.run()
+        tally = loop.run()
+    tally.unwritten = {each.name: each.unwritten for each in outlets if each.unwritten}
+    return tally
 
 
 def check_cameras(cameras: Sequence[CameraSettings]) -> None:
@@ -149,6 +151,15 @@ def _outlets(sinks: Sequence[Sink], cameras: Sequence[Camera], tell: Callable[[E
         Outlet(sink, sink.name in SINKS_WITH_PICTURES, lossless, tell, failed, sink.name in SINKS_ON_DISK)
         for sink in sinks
     ]
+
+
+def _at_the_start(sinks: Sequence[Sink], page: LivePageSink | None) -> Iterator[Noticed]:
+    """What the sinks found and where they are, once they are open."""
+    for sink in sinks:
+        if isinstance(sink, JsonlSink) and sink.notice:
+            yield Noticed("warning", sink.notice, now())
+    if page is not None:
+        yield Noticed("info", f"The live page is at {page.address}", now())
 
 
 def _options(camera: CameraSettings) -> SourceOptions:

@@ -28,6 +28,7 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     reconnects: int = 0
     gate_missed: int = 0
+    unwritten: dict[str, int] = field(default_factory=dict)  # sink → events that it did not take, known at the end
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     # Columns: total, inference, beside it. Held whole from the start, so that memory is flat from the first frame on.

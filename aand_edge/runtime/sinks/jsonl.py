@@ -41,7 +41,7 @@ class JsonlSink:
             raise UsageError(
                 f"A file of {max_mb:g} MB does not fit into {keep_mb:g} MB of verdicts", "Make keep_mb the larger one."
             )
-        self.notice = ""  # what was mended on opening, for whoever reports it
+        self.notice = ""  # what was mended on opening; the station tells it
         self._folder = folder
         self._max = int(max_mb * MEGABYTE)
         self._keep = int(keep_mb * MEGABYTE)

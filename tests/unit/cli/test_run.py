@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
 
 from aand_edge.engines.build import build_engine
+from aand_edge.runtime.events import Event
+from aand_edge.runtime.sinks.jsonl import JsonlSink
 from tests.commands import Command
 from tests.graphs import tiny_request
 
@@ -41,6 +45,26 @@ def test_another_runs_folder_is_gone_on_in_only_when_asked(command: Command, tmp
     assert command("run", SOURCE, "--out", "verdicts", "--append").code == 0
     lines = (tmp_path / "verdicts/verdicts.jsonl").read_text().splitlines()
     assert sum('"event": "inspected"' in line or '"event":"inspected"' in line for line in lines) == 6
+
+
+def test_what_a_record_did_not_take_is_told_at_the_end(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last frame nobody hears a sink's own notice any more."""
+
+    def full(self: JsonlSink, event: Event) -> None:
+        time.sleep(0.3)  # until the loop has ended
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(JsonlSink, "append", full)
+    done = command("run", SOURCE, "--out", "verdicts")
+    assert re.search(r"^warning: jsonl did not take \d+ of what it was told", done.err, re.MULTILINE)
+
+
+def test_a_record_that_was_mended_on_opening_says_so(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "verdicts").mkdir()
+    (tmp_path / "verdicts/verdicts.jsonl").write_text('{"event": "insp')
+    done = command("run", SOURCE, "--out", "verdicts", "--append")
+    assert done.code == 0
+    assert "warning: verdicts/verdicts.jsonl ended within a line: its last 15 bytes were cut off" in done.err
 
 
 def test_a_region_outside_of_every_picture_is_told_once_with_how_many_there_were(command: Command) -> None:

@@ -114,6 +114,7 @@ def test_a_sink_that_hangs_does_not_keep_the_loop_from_ending(
     with Outlet(sink, pictures=True, wait=False, tell=lambda notice: None) as outlet:
         outlet.put(dropped(0))
     assert "did not end within" in caplog.text
+    assert outlet.unwritten == 1
     go.set()
 
 

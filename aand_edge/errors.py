@@ -5,6 +5,7 @@
     ├── TrainingError               1   training cannot go on (a loss that is not finite)
     ├── SourceError                 1   a camera or stream cannot be opened, or was lost
     ├── GateError                   1   the reject gate does not answer
+    ├── EngineFailedError           1   the engine failed, and failed again after it was opened afresh
     ├── UsageError                  2   an option, a path or the workspace file is wrong
     ├── MissingDependencyError      3   a package, a driver or a device is not there
     ├── ArtefactMismatchError       4   a file is not the one its record speaks of
@@ -48,6 +49,10 @@ class SourceError(AandEdgeError):
 
 class GateError(AandEdgeError):
     """The reject gate does not answer."""
+
+
+class EngineFailedError(AandEdgeError):
+    """The engine failed, and failed again after it was opened afresh; nobody judges any more."""
 
 
 class UsageError(AandEdgeError):

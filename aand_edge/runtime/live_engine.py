@@ -11,14 +11,10 @@ import numpy as np
 from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.base import Frames, Outputs, Runner
 from aand_edge.engines.load import EnginePlace, load_engine
-from aand_edge.errors import AandEdgeError
+from aand_edge.errors import AandEdgeError, EngineFailedError
 from aand_edge.runtime.allocator import blocks_of_their_own
 
 LOG = logging.getLogger("aand_edge.runtime")
-
-
-class EngineFailedError(AandEdgeError):
-    """The engine failed, and failed again after it was opened afresh."""
 
 
 class LiveEngine:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from aand_edge.artifacts import EngineManifest, Threshold
 from aand_edge.data.resize import resize, uncrop
 from aand_edge.engines.base import Frames, Outputs
-from aand_edge.errors import AandEdgeError, DataError
+from aand_edge.errors import AandEdgeError, DataError, EngineFailedError
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.events import Event, Failed, Inspected, Noticed, Timing
 from aand_edge.runtime.frame import Frame
-from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
+from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.mailbox import Mailbox
 from aand_edge.runtime.stopping import CAMERAS_S, Deadline
 from aand_edge.runtime.tally import Tally

@@ -16,11 +16,11 @@ import pytest
 
 from aand_edge.engines.base import Frames, Outputs, Runner
 from aand_edge.engines.build import build_engine
-from aand_edge.errors import AandEdgeError
+from aand_edge.errors import AandEdgeError, EngineFailedError
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.events import Event, Failed, Inspected, SourceChanged, SourceState, now
 from aand_edge.runtime.frame import Frame
-from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
+from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.loop import Loop, LoopSettings, prepare
 from aand_edge.runtime.mailbox import Item, Mailbox, Policy
 from tests.frames import frame

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from aand_edge.engines.build import build_engine
+from aand_edge.errors import EngineFailedError
 from aand_edge.runtime import live_engine
 from aand_edge.runtime import reload as module
 from aand_edge.runtime.events import Noticed
-from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
+from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.loop import LoopSettings
 from aand_edge.runtime.reload import Reloader
 from aand_edge.runtime.sources.camera import Camera

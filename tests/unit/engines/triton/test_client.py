@@ -14,9 +14,9 @@ from aand_edge.engines.build import BuildRequest, build_engine
 from aand_edge.engines.load import load_engine, read_manifest
 from aand_edge.engines.triton.config import Serving, config_text
 from aand_edge.engines.triton.uri import TritonUri
-from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, EngineFailedError, MissingDependencyError, UsageError
 from aand_edge.export.served import serve_graph
-from aand_edge.runtime.live_engine import EngineFailedError, LiveEngine
+from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.loop import LoopSettings
 from aand_edge.runtime.reload import Reloader
 from tests.broker import until

@@ -18,7 +18,7 @@ LOOK_S = 0.2  # between two looks into a folder that is followed
 
 
 class PictureSource:
-    """Files. A new one is read when its size was the same in two looks: then it is whole."""
+    """Files. One of a followed folder is read when its size was the same in two looks: then it is whole."""
 
     live = False
 
@@ -26,10 +26,14 @@ class PictureSource:
         """Raises UsageError where there is no picture."""
         refuse_options("picture files", options, "follow", "rate")
         self._folder = Path(where) if options.follow else None
-        if self._folder is not None and not self._folder.is_dir():
-            raise UsageError(f"{where} is no folder that could be followed", "Name a folder, or leave --follow out.")
-        self._waiting = deque(pictures_in(self._folder) if self._folder else find_pictures(where))
-        self._seen = set(self._waiting)
+        if self._folder is not None:
+            if not self._folder.is_dir():
+                raise UsageError(
+                    f"{where} is no folder that could be followed", "Name a folder, or leave --follow out."
+                )
+            pictures_in(self._folder)  # one that may not be read is told now; later it is away for a while
+        self._waiting = deque([] if self._folder else find_pictures(where))
+        self._seen: set[Path] = set()
         self._sizes: dict[Path, int] = {}
         self._interval = 1 / options.rate if options.rate else 0.0
 

@@ -136,6 +136,31 @@ def test_a_followed_folder_goes_on_with_pictures_that_are_whole(
     assert (grab.picture == 7).all()
 
 
+def test_a_picture_that_was_still_growing_at_the_start_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "LOOK_S", 0.001)
+    whole = cv2.imencode(".png", np.full((8, 8, 3), 7, np.uint8))[1].tobytes()
+    (tmp_path / "a.png").write_bytes(whole[:20])
+    source = PictureSource(str(tmp_path), SourceOptions(follow=True))
+    assert (grab := source.read()) is not None
+    assert grab.picture.size == 0
+    (tmp_path / "a.png").write_bytes(whole)
+    grabs = [source.read() for _ in range(3)]
+    assert [grab.name for grab in grabs if grab is not None and grab.picture.size] == [str(tmp_path / "a.png")]
+
+
+def test_a_followed_folder_that_may_not_be_read_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(pictures, "pictures_in", refuse)
+    with pytest.raises(PermissionError):
+        PictureSource(str(tmp_path), SourceOptions(follow=True))
+
+
 def test_a_followed_folder_may_be_away_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that is taken away while it is listed, and mounted again: the source does not end."""
     monkeypatch.setattr(pictures, "LOOK_S", 0.001)

@@ -122,13 +122,15 @@ def page(name: str, found: dict[str, list[Metrics]]) -> str:
         "|---" * (len(FIGURES) + 1) + "|",
     ]
     for way, metrics in found.items():
-        cells = [_spread([100 * row[figure] for row in (each.to_dict() for each in metrics)]) for figure in FIGURES]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+        rows = [each.to_dict() for each in metrics]
+        lines.append(f"| {way} | " + " | ".join(_spread([row[figure] for row in rows]) for figure in FIGURES) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+def _spread(figures: Sequence[float | None]) -> str:
+    """In per cent; empty where the pictures define no such figure."""
+    values = [100 * each for each in figures if each is not None]
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else ""
 
 
 def main() -> None:

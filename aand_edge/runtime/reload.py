@@ -72,6 +72,9 @@ class Reloader:
         return settings
 
     def _read(self, settings: LoopSettings) -> LoopSettings:
+        if not self._file.is_file():  # editors save by taking the file away and putting the new one in its place
+            self._told("warning", f"The settings stay as they are: {self._file} is not there")
+            return settings
         try:
             found = Workspace.open(self._folder).settings.run
             named = named_cameras(found.cameras)

@@ -26,6 +26,7 @@ def write_template(
     _check_name("preset", preset, get_args(Preset))
     text = TEMPLATE.format(
         root=_line("root", data.as_posix()) if data else '# root = "pictures"',
+        root_example="" if data else "example: ",
         backbone=_line("backbone", backbone) if backbone else '# backbone = "wide_resnet50_2"',
         preset=_line("preset", preset) if preset else '# preset = "paper"',
         **{key: f"# {_line(key, value)}" for key, value in SCHEDULES[preset or "paper"].items()},
@@ -45,17 +46,18 @@ def _line(key: str, value: str | float) -> str:
 
 
 TEMPLATE = """\
-# The workspace of aand-edge. Paths are relative to this file; a line behind # shows the default.
+# The workspace of aand-edge. Paths are relative to this file. A line behind # shows the default,
+# or an example, where it says so: then nothing is set without it.
 
 [data]
-{root:<35} # a category, or a folder of categories
+{root:<35} # {root_example}a category, or a folder of categories
 # layout = "auto"                   # mvtec, visa, mvtec3d or folder
-# category = "screw"                # where root holds several
+# category = "screw"                # example: where root holds several
 
 [model]
 {backbone:<35} # wide_resnet50_2 (the paper's), resnet50, resnet34, resnet18, efficientnet_lite0
 # size = 256                        # side of the square picture, a multiple of 32
-# weights = "resnet18.pth"          # in place of the published ImageNet weights
+# weights = "resnet18.pth"          # example: in place of the published ImageNet weights
 
 [train]
 {preset:<35} # paper (100 + 120 epochs) or short (4 + 12, more of few pictures; for a CPU)
@@ -71,7 +73,7 @@ TEMPLATE = """\
 # amplify = true                    # false: reverse distillation
 # hard_patches = 10                 # 0: its plain loss
 # levels = "equal"                  # standardised: each level over its standard deviation on good parts
-# textures = "dtd"                  # folder of textures for synthetic anomalies
+# textures = "dtd"                  # example: folder of textures for synthetic anomalies
 # device = "auto"                   # cpu or cuda
 
 [threshold]
@@ -85,36 +87,36 @@ TEMPLATE = """\
 
 [build]
 # precision = "fp32"                # fp16, int8
-# quantise = ["teacher2", "bottleneck"]   # regions of an int8 engine; `aand-edge inspect GRAPH` lists them
+# quantise = ["teacher2", "bottleneck"]   # example: regions of an int8 engine; `aand-edge inspect GRAPH` lists them
 # backend = "auto"                  # tensorrt, tensorrt-rtx, openvino, onnxruntime; triton with --server
 # batch = 1                         # frames a call, from cameras that share the engine
 # threads = 0                       # of a CPU engine; 0: the backend's choice
-# opt_level = 3                     # TensorRT: how long it searches for fast kernels, 0 to 5
-# workspace_mb = 1024               # TensorRT: scratch memory of its kernels
+# opt_level = 3                     # example: TensorRT: how long it searches for fast kernels, 0 to 5
+# workspace_mb = 1024               # example: TensorRT: scratch memory of its kernels
 # zero_copy = false                 # TensorRT on a Jetson: frames are read where the host wrote them
 
 [bench]
 # repeats = 200                     # timed frames an engine
 # warmup = 20
-# budget_ms = 50.0                  # P99 above it ends in exit code 6
+# budget_ms = 50.0                  # example: P99 above it ends in exit code 6
 
 [run]                               # what `aand-edge run` takes where no source is named
-# engine = "NAME"                   # or triton://HOST:8001/MODEL; the only one of the workspace by default
-# line = "line1"                    # in MQTT topics and Prometheus labels; the machine's name by default
-# out = "verdicts"                  # verdicts.jsonl and pictures of rejected parts
-# threshold = 0.05                  # in place of the engine's own; read again while it runs
-# deadline_ms = 100.0               # from capture to verdict; read again while it runs
-# video = "overlay.mp4"             # everything that was judged, with its heat
+# engine = "NAME"                   # example: or triton://HOST:8001/MODEL; the only one of the workspace by default
+# line = "line1"                    # example: in MQTT topics and Prometheus labels; the machine's name by default
+# out = "verdicts"                  # example: verdicts.jsonl and pictures of rejected parts
+# threshold = 0.05                  # example: in place of the engine's own; read again while it runs
+# deadline_ms = 100.0               # example: from capture to verdict; read again while it runs
+# video = "overlay.mp4"             # example: everything that was judged, with its heat
 # fail_safe = "reject"              # or "pass": what the gate is told of a frame that failed or came late
 
 # [[run.cameras]]                   # one table a camera
-# source = "v4l2:///dev/video0"     # csi://0, rtsp://…, a file, a folder, test://, genicam://SERIAL
-# name = "top"
-# size = [1280, 720]
-# rate = 30.0
-# exposure = 100.0
+# source = "v4l2:///dev/video0"     # example: csi://0, rtsp://…, a file, a folder, test://, genicam://SERIAL
+# name = "top"                      # example
+# size = [1280, 720]                # example
+# rate = 30.0                       # example
+# exposure = 100.0                  # example
 # flip = "none"                     # horizontal, vertical, both
-# roi = [280, 0, 720, 720]          # read again while it runs
+# roi = [280, 0, 720, 720]          # example: read again while it runs
 # follow = false                    # true: go on with pictures that come into a folder
 # trigger = "free"                  # part-gate?line=0.5&axis=x&direction=1: one frame a part; or a frame a call of
                                     # gpio://18?edge=rising, mqtt://HOST/TOPIC, tcp://127.0.0.1:9100 (docs/line.md)
@@ -125,11 +127,11 @@ TEMPLATE = """\
 # save_map = false                  # the raw anomaly map beside each picture
 
 # [run.gate]
-# output = "simulated:gate.log"     # gpio://18 on a Jetson, modbus://HOST:502/coil/3?unit=1; ?active_low=1
-# distance_mm = 400.0               # from the camera to the gate
-# speed_mm_s = 250.0                # of a belt that never stops; of another, in its place, these two:
-# encoder = "gpio://16"             # or modbus://HOST/holding/7?bits=32
-# mm_per_pulse = 0.5
+# output = "simulated:gate.log"     # example: gpio://18 on a Jetson, modbus://HOST:502/coil/3?unit=1; ?active_low=1
+# distance_mm = 400.0               # example: from the camera to the gate; without it the gate moves with the verdict
+# speed_mm_s = 250.0                # example: of a belt that never stops; of another, in its place, these two:
+# encoder = "gpio://16"             # example: or modbus://HOST/holding/7?bits=32
+# mm_per_pulse = 0.5                # example
 # pulse_ms = 80.0
 # lead_ms = 0.0                     # how long the actuator takes
 # late = "skip"                     # or "pulse-now", where the part has passed already
@@ -140,16 +142,16 @@ TEMPLATE = """\
 # false_alarms = 0.0001             # chance that unchanged parts raise one, a window
 
 # [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
-# host = "broker"
+# host = "broker"                   # example
 # port = 1883
 # topic = "aand-edge/{{line}}/{{camera}}"
-# username = "line3"
+# username = "line3"                # example
 # tls = false                       # true: whom this machine trusts
-# ca = "ca.pem"                     # in place of it: the broker's own authority
-# queue = "mqtt-queue"              # what waits for the broker outlives a restart
+# ca = "ca.pem"                     # example: in place of it: the broker's own authority
+# queue = "mqtt-queue"              # example: what waits for the broker outlives a restart
 
 # [run.webhook]
-# url = "http://mes.local/rejects"
+# url = "http://mes.local/rejects"  # example
 # only_rejects = true
 
 # [run.metrics]                     # Prometheus
@@ -159,6 +161,6 @@ TEMPLATE = """\
 # [run.page]                        # the live page; beyond 127.0.0.1 it asks for a token
 # host = "127.0.0.1"                # 0.0.0.0: every address of this machine
 # port = 8765
-# token_file = "page.token"         # made where there is none; AAND_EDGE_PAGE_TOKEN goes before it
-# names = ["line3.local"]           # under which browsers reach it, beside its address and its own name
+# token_file = "page.token"         # example: made where there is none; AAND_EDGE_PAGE_TOKEN goes before it
+# names = ["line3.local"]           # example: under which browsers reach it, beside its address and its own name
 """

@@ -101,7 +101,7 @@ def run_station(
         loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)
         late.append(loop.publish)
         stack.callback(_leave, outlets)
-        for notice in _at_the_start(sinks, page):
+        for notice in _at_the_start(sinks, page, run.gate):
             tell(notice)
         # Before the gate too: a second signal must end the process neither within a pulse nor with verdicts unwritten.
         heard.enter_context(signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)))
@@ -153,13 +153,20 @@ def _outlets(sinks: Sequence[Sink], cameras: Sequence[Camera], tell: Callable[[E
     ]
 
 
-def _at_the_start(sinks: Sequence[Sink], page: LivePageSink | None) -> Iterator[Noticed]:
-    """What the sinks found and where they are, once they are open."""
+def _at_the_start(
+    sinks: Sequence[Sink], page: LivePageSink | None, gate: GateSettings | None = None
+) -> Iterator[Noticed]:
+    """What the sinks found and where they are, once they are open; and a gate of which nobody said where it is."""
     for sink in sinks:
         if isinstance(sink, JsonlSink) and sink.notice:
             yield Noticed("warning", sink.notice, now())
     if page is not None:
         yield Noticed("info", f"The live page is at {page.address}", now())
+    if gate is not None and "distance_mm" not in gate.model_fields_set:
+        text = (
+            "[run.gate] has no distance_mm: the gate moves as soon as a verdict is there. Write 0 where that is meant"
+        )
+        yield Noticed("warning", text, now())
 
 
 def _options(camera: CameraSettings) -> SourceOptions:

@@ -135,6 +135,32 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert run.page == PageSettings(token_file=Path("page.token"), names=("line3.local",))
 
 
+@pytest.mark.parametrize("preset", ["paper", "short"])
+def test_a_commented_line_of_the_template_is_the_default_or_says_that_it_is_an_example(
+    tmp_path: Path, preset: str
+) -> None:
+    section = ""
+    for line in write_template(tmp_path, preset=preset).read_text(encoding="utf-8").splitlines():
+        if table := re.match(r"(?:# )?\[+([a-z.]+)\]", line):
+            section = table[1]
+        if not (shown := re.match(r"# ([a-z_]+ = .*?)(?: +# (.*))?$", line)):
+            continue
+        ((key, value),) = tomllib.loads(shown[1]).items()
+        example = (shown[2] or "").startswith("example")
+        assert example != (default_of(section, key, preset) == value), line
+
+
+def default_of(section: str, key: str, preset: str) -> Any:
+    """As TOML would hold it; None where there is none."""
+    if section == "train" and key in config.SCHEDULES[preset]:
+        return config.SCHEDULES[preset][key]
+    table: type[Section] = Settings
+    for name in section.split("."):
+        (table,) = (each for each in types_in(table.model_fields[name].annotation) if issubclass(each, Section))
+    field = table.model_fields[key]
+    return None if field.is_required() else field.default
+
+
 def test_what_init_is_given_stands_in_the_file(tmp_path: Path) -> None:
     write_template(tmp_path, Path("pictures"), "resnet18", "short")
     settings = Workspace.open(tmp_path).settings

@@ -24,7 +24,7 @@ from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime import reload
 from aand_edge.runtime.conveyor import Conveyor
 from aand_edge.runtime.delivery import Outlet
-from aand_edge.runtime.events import Dropped, Event, Inspected, Pulsed, SourceChanged
+from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Pulsed, SourceChanged
 from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.station import check_cameras, run_station
 from tests.broker import Broker, until
@@ -121,6 +121,15 @@ pulse_ms = 500.0
     assert len(pulsed) == 20
     assert sum(not event.missed for event in pulsed) > 10, "those on the belt at the end are missed"
     assert not any(event.late for event in pulsed)
+
+
+@pytest.mark.parametrize(("distance", "told"), [("", 1), ("distance_mm = 0\n", 0)])
+def test_a_gate_without_a_distance_is_told_at_the_start(tmp_path: Path, engine: Path, distance: str, told: int) -> None:
+    watcher = Listener()
+    settings = workspace(tmp_path, f'[run.gate]\noutput = "simulated:"\n{distance}')
+    run_station(settings, engine, [camera("test://?rate=0&count=2&parts=2&size=64")], None, watcher, {})
+    warnings = [each.text for each in watcher.seen if isinstance(each, Noticed) and each.level == "warning"]
+    assert sum("as soon as a verdict is there" in each for each in warnings) == told
 
 
 @pytest.mark.parametrize(

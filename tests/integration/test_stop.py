@@ -35,7 +35,7 @@ def mute() -> Iterator[Mute]:
 def settings(port: int) -> str:
     return f"""
 [run]
-threshold = -1.0
+threshold = 0.0
 [[run.cameras]]
 name = "live"
 source = "test://?rate=50&parts=2&size=64"

@@ -77,10 +77,20 @@ def test_a_region_outside_of_every_picture_is_told_once_with_how_many_there_were
     ]
 
 
+def test_a_threshold_below_every_score_is_refused(command: Command, tmp_path: Path) -> None:
+    done = command("run", SOURCE, "--threshold", "-0.05")
+    assert (done.code, done.out) == (2, "")
+    assert "error: --threshold -0.05: Input should be greater than or equal to 0" in done.err
+    (tmp_path / "aand-edge.toml").write_text("[run]\nthreshold = -0.05\n")
+    done = command("run", SOURCE)
+    assert done.code == 2
+    assert "run.threshold: Input should be greater than or equal to 0" in done.err
+
+
 def test_parts_that_the_gate_missed_are_in_the_summary(command: Command, tmp_path: Path) -> None:
     """The clip ends long before its parts come to a gate one metre away."""
     (tmp_path / "aand-edge.toml").write_text(
-        '[run]\nthreshold = -1\n[run.gate]\noutput = "simulated:gate.log"\ndistance_mm = 1000\nspeed_mm_s = 10\n'
+        '[run]\nthreshold = 0.0\n[run.gate]\noutput = "simulated:gate.log"\ndistance_mm = 1000\nspeed_mm_s = 10\n'
     )
     done = command("run", SOURCE)
     assert done.code == 0

@@ -52,15 +52,16 @@ def test_settings_and_regions_are_read_when_the_file_changes(tmp_path: Path, eng
         assert camera.roi == (1, 2, 30, 40)
         write(tmp_path, "[run\n")
         assert look(settings) == settings
-        write(tmp_path, "[run]\nthreshold = inf\n")
-        assert look(settings) == settings
+        for wrong in ("inf", "-0.05"):
+            write(tmp_path, f"[run]\nthreshold = {wrong}\n")
+            assert look(settings) == settings
         (tmp_path / FILE).unlink()
         assert look(settings) == settings, "an editor may be about to write it anew"
         write(tmp_path, "[run]\nthreshold = 0.25\n")
         assert look(settings).threshold == 0.25
-    assert [each.level for each in told] == ["info", "warning", "warning", "warning", "info"]
+    assert [each.level for each in told] == ["info", "warning", "warning", "warning", "warning", "info"]
     assert "The settings stay as they are" in told[1].text
-    assert told[3].text.endswith("aand-edge.toml is not there")
+    assert told[4].text.endswith("aand-edge.toml is not there")
 
 
 def test_a_signal_reads_them_even_where_nothing_changed(tmp_path: Path, engine: Path) -> None:

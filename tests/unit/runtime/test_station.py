@@ -51,7 +51,7 @@ def test_rejected_parts_reach_record_gate_webhook_and_metrics(tmp_path: Path, en
     pytest.importorskip("prometheus_client")
     text = """
 [run]
-threshold = -1.0
+threshold = 0.0
 [run.rejects]
 save_map = true
 [run.gate]
@@ -106,7 +106,7 @@ def test_what_is_written_while_the_engine_is_loaded_counts(
 def test_an_encoder_brings_parts_to_the_gate(tmp_path: Path, engine: Path) -> None:
     text = """
 [run]
-threshold = -1.0
+threshold = 0.0
 [run.gate]
 output = "simulated:gate.log"
 distance_mm = 5.0
@@ -250,7 +250,7 @@ def test_a_second_signal_leaves_gate_and_sinks_their_time_to_close(
     astray = list[int]()
     before = signal.signal(number, lambda came, frame: astray.append(came))
     try:
-        text = '[run]\nthreshold = -1.0\n[run.gate]\noutput = "simulated:gate.log"\npulse_ms = 100.0\n'
+        text = '[run]\nthreshold = 0.0\n[run.gate]\noutput = "simulated:gate.log"\npulse_ms = 100.0\n'
         cameras = [camera("test://?rate=0&count=3&parts=2&size=64")]
         run_station(workspace(tmp_path, text), engine, cameras, tmp_path / "out", Listener(), {})
     finally:

@@ -227,7 +227,7 @@ def test_a_station_tells_how_it_starts_reloads_and_stops(
     manager: Manager, address: str, tmp_path: Path, engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
-    (tmp_path / "aand-edge.toml").write_text("[run]\nthreshold = -1.0\n")
+    (tmp_path / "aand-edge.toml").write_text("[run]\nthreshold = 0.0\n")
     watcher = Listener()
     away = CameraSettings(source="v4l2:///dev/video99", name="top")
 

@@ -1,5 +1,8 @@
 """Settings and engine are read again while the loop runs, when their file changed or SIGHUP asks for it.
 
+A settings file is read when two looks found it the same: editors empty it for a moment and fill it, or take it away
+and put another in its place.
+
 A server's model is asked for on SIGHUP only. Where the server drops the version in use, the engine fails, is opened
 afresh and so is the new one.
 """
@@ -47,6 +50,7 @@ class Reloader:
         self._given, self._tell = given, tell
         self._asked, self._ask_server, self._looked = False, False, time.monotonic()
         self._settings_mark, self._engine_mark = seen or (mark(file), mark(engine.path))
+        self._settings_found = mark(file)
 
     def request(self) -> None:
         """Look at once, and read the settings whether they changed or not; from a signal handler too."""
@@ -66,13 +70,18 @@ class Reloader:
         found = mark(self._engine.path)
         if (found != self._engine_mark or self._ask_server) and self._engine.load_next():
             self._engine_mark, self._ask_server = found, False
-        if (found := mark(self._file)) != self._settings_mark or asked:
-            self._settings_mark = found
+        last, self._settings_found = self._settings_found, mark(self._file)
+        if asked or self._settings_mark != self._settings_found == last:
+            self._settings_mark = self._settings_found
             return self._read(settings)
         return settings
 
     def _read(self, settings: LoopSettings) -> LoopSettings:
-        if not self._file.is_file():  # editors save by taking the file away and putting the new one in its place
+        try:
+            if not self._file.stat().st_size:
+                self._told("warning", f"The settings stay as they are: {self._file} is empty")
+                return settings
+        except OSError:
             self._told("warning", f"The settings stay as they are: {self._file} is not there")
             return settings
         try:

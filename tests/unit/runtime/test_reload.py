@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_settings_and_regions_are_read_when_the_file_changes(tmp_path: Path, eng
     told: list[Noticed] = []
     camera = Camera("top", "test://", lambda item: None)
     with LiveEngine(engine) as live:
-        look = Reloader(tmp_path, tmp_path / FILE, live, [camera], {"fail_safe": "pass"}, told.append)
+        look = twice(Reloader(tmp_path, tmp_path / FILE, live, [camera], {"fail_safe": "pass"}, told.append))
         before = LoopSettings()
         assert look(before) is before
         region = '[[run.cameras]]\nname = "top"\nsource = "test://"\nroi = [1, 2, 30, 40]\n'
@@ -62,6 +63,37 @@ def test_settings_and_regions_are_read_when_the_file_changes(tmp_path: Path, eng
     assert [each.level for each in told] == ["info", "warning", "warning", "warning", "warning", "info"]
     assert "The settings stay as they are" in told[1].text
     assert told[4].text.endswith("aand-edge.toml is not there")
+
+
+def test_a_file_that_changes_between_two_looks_is_not_read_yet(tmp_path: Path, engine: Path) -> None:
+    """Editors that save in place empty the file first; what they wrote then may be half of it."""
+    told: list[Noticed] = []
+    write(tmp_path, "[run]\nthreshold = 0.5\ndeadline_ms = 20\n")
+    held = LoopSettings(0.5, 20)
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [], {}, told.append)
+        for half in ("", "[run]\nthreshold = 0.", "[run]\nthreshold = 0.25\n"):
+            write(tmp_path, half)
+            assert look(held) is held
+        write(tmp_path, "[run]\nthreshold = 0.25\ndeadline_ms = 20\n")
+        assert look(held) is held
+        assert not told
+        assert look(held) == LoopSettings(0.25, 20)
+        assert look(held) is held, "once"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_file_that_stays_empty_changes_nothing(tmp_path: Path, engine: Path, asked: bool) -> None:
+    told: list[Noticed] = []
+    write(tmp_path, "[run]\nthreshold = 0.5\n")
+    held = LoopSettings(0.5)
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [], {}, told.append)
+        write(tmp_path, "")
+        if asked:
+            look.request()
+        assert twice(look)(held) == held
+    assert [each.text for each in told] == [f"The settings stay as they are: {tmp_path / FILE} is empty"]
 
 
 def test_a_signal_reads_them_even_where_nothing_changed(tmp_path: Path, engine: Path) -> None:
@@ -93,7 +125,7 @@ def test_a_new_build_is_taken_and_a_broken_one_is_not(tmp_path: Path, engine: Pa
 def test_a_camera_without_a_name_has_the_one_that_the_loop_gives_it(tmp_path: Path, engine: Path) -> None:
     camera = Camera("camera2", "test://", lambda item: None)
     with LiveEngine(engine) as live:
-        look = Reloader(tmp_path, tmp_path / FILE, live, [camera], {}, lambda told: None)
+        look = twice(Reloader(tmp_path, tmp_path / FILE, live, [camera], {}, lambda told: None))
         table = '[[run.cameras]]\nsource = "test://"\n'
         write(tmp_path, f"{table}{table}roi = [1, 2, 30, 40]\n")
         look(LoopSettings())
@@ -133,6 +165,11 @@ def test_an_engine_that_was_built_for_other_frames_is_not_taken_when_the_old_one
         live._runner.close()  # as a context that is lost: its next answer is an error
         with pytest.raises(EngineFailedError, match="built anew for other frames"):
             live.infer(frames)
+
+
+def twice(look: Reloader) -> Callable[[LoopSettings], LoopSettings]:
+    """Two looks, after which a file that changed is read."""
+    return lambda settings: look(look(settings))
 
 
 def set_threshold(engine: Path, value: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ import typer
 from aand_edge.cli.options import Json, refused_value
 
 if TYPE_CHECKING:
-    from aand_edge.config import CameraSettings, Workspace
+    from aand_edge.config import CameraSettings, PageSettings, Workspace
     from aand_edge.runtime.events import Event
 
 
@@ -70,7 +69,8 @@ def command(
 
     # What happens is told by the console and the record; a log is for who asks for one.
     logging.getLogger("aand_edge").addHandler(logging.StreamHandler() if DEBUG in os.environ else logging.NullHandler())
-    workspace = _with_page(Workspace.open(), page)
+    workspace = Workspace.open()
+    shown = _page(workspace, page)
     settings = workspace.settings.run
     of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
     cameras = _cameras(workspace, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
@@ -81,11 +81,11 @@ def command(
         raise UsageError(f"There are {len(places)} engines", f"Name one with --engine, say {places[0].stem}.")
     given = {"threshold": threshold, "deadline_ms": deadline_ms, "fail_safe": fail_safe}
     given = _checked(given)
-    _tell_token(workspace)
+    _tell_token(workspace, shown)
     where = out or workspace.resolve_optional(settings.out)
     if append and where is None:
         raise UsageError("--append goes on in a folder, and none was named", "Name it with --out.")
-    tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append)
+    tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append, shown)
     for sink, count in tally.unwritten.items():
         say(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
     summary = tally.to_dict()
@@ -187,32 +187,29 @@ def _split(source: str) -> dict[str, str]:
     return {"source": source}
 
 
-def _with_page(workspace: Workspace, page: str | None) -> Workspace:
-    """The workspace with the live page where it was asked for. Raises UsageError for a place that cannot be."""
+def _page(workspace: Workspace, page: str | None) -> PageSettings | None:
+    """The live page: where it was asked for, or the workspace file's. Raises UsageError for a place that cannot be."""
     from pydantic import ValidationError
 
     from aand_edge.config import PageSettings
     from aand_edge.errors import UsageError
 
     if page is None:
-        return workspace
+        return workspace.settings.run.page
     host, mark, port = page.rpartition(":")
     found = workspace.settings.run.page or PageSettings()
     place = {"host": host.strip("[]") if mark else found.host, "port": port}
     try:
-        chosen = PageSettings.model_validate({**found.model_dump(), **place})
+        return PageSettings.model_validate({**found.model_dump(), **place})
     except ValidationError:
         raise UsageError(f"--page {page} is no place", "Give a port, or HOST:PORT, say 0.0.0.0:8765.") from None
-    run = workspace.settings.run.model_copy(update={"page": chosen})
-    return replace(workspace, settings=workspace.settings.model_copy(update={"run": run}))
 
 
-def _tell_token(workspace: Workspace) -> None:
+def _tell_token(workspace: Workspace, page: PageSettings | None) -> None:
     """A token that was made is told once, and to the terminal alone: records and brokers keep what they are told."""
     from aand_edge.cli.show import say
     from aand_edge.runtime.live_page.access import make_token, token_file
 
-    page = workspace.settings.run.page
     if page is not None and (token := make_token(workspace.root, page)):
         say(f"The live page asks for a token, which lies in {token_file(workspace.root, page)} now: {token}")
 

@@ -24,6 +24,7 @@ from aand_edge.runtime.loop import LoopSettings
 from aand_edge.runtime.sources.camera import Camera
 
 LOOK_S = 0.5
+LIVE = ("threshold", "deadline_ms", "fail_safe")
 
 Mark = tuple[int, int]  # when a file was written, ns, and its size
 
@@ -33,6 +34,7 @@ class Reloader:
 
     cameras   those of the file; the command line's keep the region that they were given there
     given     fields of LoopSettings that the command line named, which go before the file
+    started   what the file said when the loop was put together; None: nobody tells what takes effect at the next start
     seen      marks of file and engine from before they were read: loading takes seconds, and they may change meanwhile
     """
 
@@ -45,9 +47,10 @@ class Reloader:
         given: Mapping[str, Any],
         tell: Callable[[Noticed], None],
         seen: tuple[Mark, Mark] | None = None,
+        started: RunSettings | None = None,
     ) -> None:
         self._folder, self._file, self._engine, self._cameras = folder, file, engine, cameras
-        self._given, self._tell = given, tell
+        self._given, self._tell, self._started = given, tell, started
         self._asked, self._ask_server, self._looked = False, False, time.monotonic()
         self._settings_mark, self._engine_mark = seen or (mark(file), mark(engine.path))
         self._settings_found = mark(file)
@@ -90,12 +93,29 @@ class Reloader:
         except (AandEdgeError, OSError) as error:
             self._told("warning", f"The settings stay as they are: {error}")
             return settings
-        for camera in self._cameras:
-            if camera.name in named:
-                camera.roi = named[camera.name].roi
         read = loop_settings(found, self._given)
-        self._told("info", f"Settings read again: {read}")
+        changed = [new for new, old in zip(_words(read), _words(settings), strict=True) if new != old]
+        for camera in self._cameras:
+            if camera.name in named and camera.roi != (roi := named[camera.name].roi):
+                camera.roi = roi
+                changed.append(f"{camera.name} looks at {_region(roi)}")
+        self._told("info", f"Settings read again: {', '.join(changed) or 'nothing changed for the loop'}")
+        if waiting := self._waiting(found):
+            text = "what changed takes effect when the loop is started again"
+            self._told("warning", f"[run] {', '.join(waiting)}: {text}")
         return read
+
+    def _waiting(self, found: RunSettings) -> list[str]:
+        """Keys that say something else than when the loop was put together, and are not read while it runs."""
+        if self._started is None:
+            return []
+        return [
+            name
+            for name in RunSettings.model_fields
+            if name not in LIVE
+            and (name != "cameras" or self._cameras)  # the command line's are others
+            and _fixed(getattr(found, name)) != _fixed(getattr(self._started, name))
+        ]
 
     def _told(self, level: Literal["info", "warning"], text: str) -> None:
         self._tell(Noticed(level, text, now()))
@@ -104,6 +124,26 @@ class Reloader:
 def loop_settings(run: RunSettings, given: Mapping[str, Any]) -> LoopSettings:
     """The file's settings, where the command line said nothing else."""
     return replace(LoopSettings(run.threshold, run.deadline_ms, run.fail_safe), **given)
+
+
+def _words(settings: LoopSettings) -> tuple[str, str, str]:
+    """What the fields say to a person."""
+    return (
+        "the engine's own threshold" if settings.threshold is None else f"threshold {settings.threshold:g}",
+        "no deadline" if settings.deadline_ms is None else f"deadline {settings.deadline_ms:g} ms",
+        f"parts that failed or came late {'are rejected' if settings.fail_safe == 'reject' else 'pass'}",
+    )
+
+
+def _region(roi: tuple[int, int, int, int] | None) -> str:
+    return "the whole picture" if roi is None else "{2}x{3}+{0}+{1}".format(*roi)
+
+
+def _fixed(value: Any) -> Any:
+    """A key's value without what is read while the loop runs."""
+    if isinstance(value, tuple):
+        return tuple(each.model_copy(update={"roi": None}) for each in value)
+    return value
 
 
 def mark(path: EnginePlace) -> Mark:

@@ -64,6 +64,7 @@ def run_station(
     watcher: Sink,
     given: Mapping[str, Any],
     append: bool = False,
+    page: PageSettings | None = None,
 ) -> Tally:
     """Judge the cameras' frames until they end or SIGTERM or SIGINT comes; SIGHUP reads settings and engine again.
 
@@ -71,6 +72,7 @@ def run_station(
     watcher   a sink of the caller's own
     given     fields of LoopSettings that go before the workspace file's
     append    go on in a folder of an earlier run
+    page      in place of the workspace file's
 
     Raises UsageError for cameras or folders that cannot be, EngineFailedError where the engine fails twice.
     """
@@ -89,19 +91,19 @@ def run_station(
         watchdog = Watchdog(stack.enter_context(ServiceManager.from_environment()), lambda: _status(loop.tally, ready))
         live = _warm(stack, engine, watchdog)
         sinks = [watcher, *_records(run.rejects, out, append), *_others(workspace, run, live)]
-        page = _page(workspace, run.page, engine.stem, ready, given)
-        outlets = _outlets([*sinks, page] if page else sinks, ready, tell)
+        shown = _page(workspace, page or run.page, engine.stem, ready, given)
+        outlets = _outlets([*sinks, shown] if shown else sinks, ready, tell)
         heard = stack.enter_context(ExitStack())  # before the sinks, and so until all is written
         for outlet in outlets:
             stack.enter_context(outlet)
         of_file = ready if tuple(cameras) == run.cameras else []
-        reloader = Reloader(workspace.root, file, live, of_file, given, tell, seen)
+        reloader = Reloader(workspace.root, file, live, of_file, given, tell, seen, run)
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
         look = watchdog.around(reloader)
         loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)
         late.append(loop.publish)
         stack.callback(_leave, outlets)
-        for notice in _at_the_start(sinks, page, run.gate):
+        for notice in _at_the_start(sinks, shown, run.gate):
             tell(notice)
         # Before the gate too: a second signal must end the process neither within a pulse nor with verdicts unwritten.
         heard.enter_context(signals(_both(watchdog.stopping, loop.stop), _both(watchdog.reloading, reloader.request)))

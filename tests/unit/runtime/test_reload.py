@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aand_edge.config import Workspace
 from aand_edge.engines.build import build_engine
 from aand_edge.errors import EngineFailedError
 from aand_edge.runtime import live_engine
@@ -44,7 +45,7 @@ def test_settings_and_regions_are_read_when_the_file_changes(tmp_path: Path, eng
     camera = Camera("top", "test://", lambda item: None)
     with LiveEngine(engine) as live:
         look = twice(Reloader(tmp_path, tmp_path / FILE, live, [camera], {"fail_safe": "pass"}, told.append))
-        before = LoopSettings()
+        before = LoopSettings(fail_safe="pass")
         assert look(before) is before
         region = '[[run.cameras]]\nname = "top"\nsource = "test://"\nroi = [1, 2, 30, 40]\n'
         write(tmp_path, '[run]\nthreshold = 0.5\nfail_safe = "reject"\n' + region)
@@ -61,8 +62,42 @@ def test_settings_and_regions_are_read_when_the_file_changes(tmp_path: Path, eng
         write(tmp_path, "[run]\nthreshold = 0.25\n")
         assert look(settings).threshold == 0.25
     assert [each.level for each in told] == ["info", "warning", "warning", "warning", "warning", "info"]
+    assert told[0].text == "Settings read again: threshold 0.5, top looks at 30x40+1+2"
     assert "The settings stay as they are" in told[1].text
     assert told[4].text.endswith("aand-edge.toml is not there")
+
+
+def test_what_is_read_again_is_told_in_words(tmp_path: Path, engine: Path) -> None:
+    told: list[Noticed] = []
+    write(tmp_path, '[run]\nfail_safe = "pass"\ndeadline_ms = 20\n')
+    with LiveEngine(engine) as live:
+        look = Reloader(tmp_path, tmp_path / FILE, live, [], {}, told.append)
+        settings = LoopSettings(0.5)
+        for _ in range(2):
+            look.request()
+            settings = look(settings)
+    assert [each.text.removeprefix("Settings read again: ") for each in told] == [
+        "the engine's own threshold, deadline 20 ms, parts that failed or came late pass",
+        "nothing changed for the loop",
+    ]
+
+
+def test_what_needs_a_new_start_is_named(tmp_path: Path, engine: Path) -> None:
+    told: list[Noticed] = []
+    start = '[run]\n[[run.cameras]]\nsource = "test://"\nroi = [1, 2, 30, 40]\n'
+    write(tmp_path, start)
+    camera = Camera("camera1", "test://", lambda item: None)
+    with LiveEngine(engine) as live:
+        started = Workspace.open(tmp_path).settings.run
+        look = Reloader(tmp_path, tmp_path / FILE, live, [camera], {}, told.append, started=started)
+        for more, region in (('engine = "other"', ""), ("threshold = 0.5", ""), ("", "rate = 5")):
+            write(tmp_path, start.replace("[run]", f"[run]\n{more}").replace("roi = [1, 2, 30, 40]", region))
+            look.request()
+            look(LoopSettings())
+    assert [each.text for each in told if each.level == "warning"] == [
+        "[run] engine: what changed takes effect when the loop is started again",
+        "[run] cameras: what changed takes effect when the loop is started again",
+    ]
 
 
 def test_a_file_that_changes_between_two_looks_is_not_read_yet(tmp_path: Path, engine: Path) -> None:

@@ -111,6 +111,7 @@ class Console:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._failure, self._repeats = "", 0
+        self._away = set[str]()
 
     def __enter__(self) -> Console:
         return self
@@ -136,7 +137,11 @@ class Console:
         elif isinstance(event, Noticed):
             say(f"{event.level}: {event.text}")
         elif isinstance(event, SourceChanged) and event.state in (SourceState.STALLED, SourceState.LOST):
+            self._away.add(event.camera)
             say(f"{event.camera} is {event.state.value}: {event.reason}")
+        elif isinstance(event, SourceChanged) and event.state is SourceState.LIVE and event.camera in self._away:
+            self._away.remove(event.camera)
+            say(f"{event.camera} is live again")
 
     def _failed(self, reason: str) -> None:
         from aand_edge.cli.show import say

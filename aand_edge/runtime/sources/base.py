@@ -44,6 +44,7 @@ class Grab:
     picture   empty where none came yet, and the reader only looked
     skipped   pictures that the camera gave since the last read and that nobody took
     rate      as in `Frame`
+    away      why the source has nothing to give for a while, though it is not broken: a folder that was taken away
     """
 
     picture: Picture
@@ -53,6 +54,7 @@ class Grab:
     truth: bool | None = None
     skipped: int = 0
     rate: float | None = None
+    away: str | None = None
 
     @classmethod
     def now(cls, picture: Picture, name: str | None = None, truth: bool | None = None) -> Grab:

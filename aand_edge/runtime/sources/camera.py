@@ -131,6 +131,7 @@ class Camera:
         self._deliver(SourceChanged(self.name, state, reason, now()))
 
     def _read_all(self) -> None:
+        away: str | None = None
         while not self._stop.is_set():
             try:
                 grab = self._source.read()
@@ -140,6 +141,9 @@ class Camera:
                 continue
             if grab is None:
                 return
+            if grab.away != away:
+                away = grab.away
+                self._changed(SourceState.LOST if away else SourceState.LIVE, away or f"{self._told} is there again")
             if grab.picture.size or grab.skipped:
                 with self._order:
                     for item in self._items(grab):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -43,7 +44,10 @@ class PictureSource:
     def read(self) -> Grab | None:
         if not self._waiting and self._folder is not None:
             time.sleep(LOOK_S)
-            self._waiting.extend(self._new(self._folder))
+            try:
+                self._waiting.extend(self._new(self._folder))
+            except OSError as error:
+                return replace(Grab.nothing(), away=f"The folder {self._folder} is away ({error.strerror or error})")
             if not self._waiting:
                 return Grab.nothing()
         if not self._waiting:
@@ -56,11 +60,9 @@ class PictureSource:
         """Files need no closing."""
 
     def _new(self, folder: Path) -> list[Path]:
-        """Files that are new and have stopped growing; none while the folder is away."""
-        try:
-            there = pictures_in(folder)
-        except OSError:
-            return []
+        """Files that are new and have stopped growing. Raises OSError while the folder is away."""
+        folder.stat()
+        there = pictures_in(folder)
         sizes = {path: size for path in there if path not in self._seen and (size := _size(path))}
         whole = [path for path, size in sizes.items() if self._sizes.get(path) == size]
         self._sizes = sizes

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from aand_edge.cli.run import Console
 from aand_edge.engines.build import build_engine
-from aand_edge.runtime.events import Event
+from aand_edge.runtime.events import Event, SourceChanged, SourceState, now
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from tests.commands import Command
 from tests.graphs import tiny_request
@@ -85,6 +86,13 @@ def test_a_threshold_below_every_score_is_refused(command: Command, tmp_path: Pa
     done = command("run", SOURCE)
     assert done.code == 2
     assert "run.threshold: Input should be greater than or equal to 0" in done.err
+
+
+def test_a_camera_that_was_lost_is_told_when_it_is_back(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(quiet=False)
+    for state in (SourceState.LIVE, SourceState.LOST, SourceState.CONNECTING, SourceState.LIVE, SourceState.LIVE):
+        console.append(SourceChanged("top", state, "The folder x is away", now()))
+    assert capsys.readouterr().err == "top is lost: The folder x is away\ntop is live again\n"
 
 
 def test_parts_that_the_gate_missed_are_in_the_summary(command: Command, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from aand_edge.errors import DataError, SourceError
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState
 from aand_edge.runtime.frame import Frame
 from aand_edge.runtime.sources import camera as module
+from aand_edge.runtime.sources import pictures
 from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.camera import Camera, Item
 from aand_edge.runtime.sources.child import IsolatedSource
@@ -116,6 +117,28 @@ def test_a_camera_that_is_long_in_not_opening_is_tried_ever_less_often(monkeypat
     start = time.monotonic()
     run(Away(), lambda items: states(items).count("connecting") == 4)
     assert time.monotonic() - start > 0.05 + 0.1 + 0.2
+
+
+def test_a_folder_that_goes_away_and_comes_back_is_told_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "LOOK_S", 0.002)
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    items: list[Item] = []
+    camera = Camera("top", str(folder), items.append, SourceOptions(follow=True))
+    camera.start()
+    until(lambda: states(items)[-1:] == ["live"])
+    folder.rmdir()
+    until(lambda: states(items)[-1] == "lost")
+    time.sleep(0.02)  # some looks more
+    folder.mkdir()
+    until(lambda: states(items)[-1] == "live")
+    camera.stop()
+    assert states(items) == ["connecting", "live", "lost", "live", "ended"]
+    assert f"The folder {folder} is away" in next(
+        item.reason for item in items if isinstance(item, SourceChanged) and item.state is SourceState.LOST
+    )
 
 
 def test_an_error_without_words_is_told_by_its_kind() -> None:

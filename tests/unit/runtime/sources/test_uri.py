@@ -169,6 +169,7 @@ def test_a_followed_folder_may_be_away_for_a_while(tmp_path: Path, monkeypatch: 
         away.setattr(pictures, "pictures_in", lambda folder: (tmp_path / "unmounted").iterdir().__next__())
         assert (grab := source.read()) is not None
         assert grab.picture.size == 0
+        assert grab.away == f"The folder {tmp_path} is away (No such file or directory)"
     cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), 7, np.uint8))
     grabs = [source.read() for _ in range(3)]
     assert [grab.name for grab in grabs if grab is not None and grab.picture.size] == [str(tmp_path / "a.png")]

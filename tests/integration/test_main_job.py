@@ -326,7 +326,7 @@ def test_a_preview_of_synthetic_anomalies_is_written(workspace: Path) -> None:
         (["build", "missing"], 2, "no trained model 'missing'"),
         (["export", "--frame", "big"], 2, "no frame size"),
         (["bench", "missing"], 2, "no engine 'missing'"),
-        (["run", "nowhere"], 2, "neither a picture nor a folder"),
+        (["run", "nowhere"], 2, "There is no nowhere"),
         (["inspect", "nowhere"], 2, "no file, engine or model 'nowhere'"),
         (["inspect", "aand-edge.toml"], 2, "is no graph, engine or model"),
         (["init", "--sample"], 2, "exists already"),

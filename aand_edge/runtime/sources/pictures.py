@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aand_edge.data.layouts import pictures_in
+from aand_edge.data.layouts import kinds_in, pictures_in
 from aand_edge.data.pictures import read_picture
 from aand_edge.errors import UsageError
 from aand_edge.runtime.sources.base import Grab, SourceOptions, refuse_options
@@ -86,6 +87,19 @@ def find_pictures(source: str) -> list[Path]:
     found = pictures_in(path) if path.is_dir() else sorted(Path(each) for each in glob(source, recursive=True))
     files = [each for each in found if each.is_file()]
     if not files:
-        what = "matches no file" if has_magic(source) else "is neither a picture nor a folder of pictures"
-        raise UsageError(f"{source} {what}", "Name a picture, a folder, a glob, a video, or a camera such as rtsp://…")
+        raise _no_pictures(source)
     return files
+
+
+def _no_pictures(source: str) -> UsageError:
+    hint = "Name a picture, a folder, a glob, a video, or a camera such as rtsp://…"
+    if re.fullmatch(r"/dev/video\d+", source):
+        return UsageError(f"{source} is the device of a camera", f"Name it v4l2://{source}.")
+    if kinds_in(Path(source)):
+        inner = f"{source.rstrip('/')}/*/*"
+        return UsageError(f"{source} holds folders, and no pictures itself", f"Name one of them, or '{inner}'.")
+    if Path(source).is_dir():
+        return UsageError(f"{source} holds no pictures", hint)
+    if Path(source).exists():
+        return UsageError(f"{source} is neither a picture nor a folder of pictures", hint)
+    return UsageError(f"{source} matches no file" if has_magic(source) else f"There is no {source}", hint)

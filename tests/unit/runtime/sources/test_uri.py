@@ -63,7 +63,12 @@ def test_a_uri_has_a_scheme(uri: str, parts: tuple[str, str]) -> None:
         ("v4l2://", NOTHING, "There is no source"),
         ("smtp://me:pw@host", NOTHING, r"There is no source 'smtp://\*\*\*@host'"),
         ("clip.mp4", NOTHING, "There is no video clip.mp4"),
-        ("nowhere", NOTHING, "neither a picture nor a folder"),
+        ("nowhere", NOTHING, "There is no nowhere. Name a picture"),
+        ("no/*.png", NOTHING, r"no/\*\.png matches no file"),
+        ("/dev/video99", NOTHING, "/dev/video99 is the device of a camera. Name it v4l2:///dev/video99."),
+        ("/dev/null", NOTHING, "/dev/null is neither a picture nor a folder"),
+        ("full/", NOTHING, r"full/ holds folders, and no pictures itself. Name one of them, or 'full/\*/\*'"),
+        ("full/good", NOTHING, "full/good holds no pictures. Name"),
         ("nowhere", SourceOptions(follow=True), "nowhere is no folder that could be followed"),
         ("rtsp://me:pw@x:99999/1", NOTHING, r"The port of 'rtsp://\*\*\*@x:99999' is out of range"),
         ("rtsp://x", SourceOptions(exposure=3), "--exposure has no effect on a stream"),
@@ -80,6 +85,7 @@ def test_what_cannot_be_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, options: SourceOptions, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "full/good").mkdir(parents=True)
     with pytest.raises(AandEdgeError, match=said) as raised:
         open_source(uri, options)
     assert isinstance(raised.value, (UsageError, MissingDependencyError))

@@ -166,7 +166,7 @@ def _cameras(workspace: Workspace, sources: list[str], options: dict[str, Any]) 
     from pydantic import ValidationError
 
     from aand_edge.cli.lookup import or_elsewhere
-    from aand_edge.config import CameraSettings
+    from aand_edge.config import CameraSettings, named_cameras
     from aand_edge.errors import UsageError
 
     settings = workspace.settings.run
@@ -177,6 +177,7 @@ def _cameras(workspace: Workspace, sources: list[str], options: dict[str, Any]) 
             raise UsageError("No source was named", hint)
         if given:
             raise UsageError(f"--{next(iter(given))} is for a source that is named", "Write it into aand-edge.toml.")
+        named_cameras(settings.cameras, of_file=True)
         return list(settings.cameras)
     try:
         return [CameraSettings.model_validate({**_split(each), **given}) for each in sources]

@@ -123,12 +123,13 @@ class RunSettings(Section):
         return self.line or socket.gethostname()
 
 
-def named_cameras(cameras: Sequence[CameraSettings]) -> dict[str, CameraSettings]:
+def named_cameras(cameras: Sequence[CameraSettings], of_file: bool = False) -> dict[str, CameraSettings]:
     """Each camera under a name of its own: the given one, or camera1, camera2, …
 
-    Raises UsageError where two have one.
+    Raises UsageError where two have one; `of_file` says where to mend it.
     """
     named = {each.name or f"camera{number}": each for number, each in enumerate(cameras, start=1)}
     if len(named) < len(cameras):
-        raise UsageError("Two cameras have one name", "Give each a name of its own: NAME=SOURCE.")
+        way = "name under [[run.cameras]]" if of_file else "NAME=SOURCE"
+        raise UsageError("Two cameras have one name", f"Give each a name of its own: {way}.")
     return named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -104,14 +105,22 @@ def parse(text: str, path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML file: {error}", "Mend it, or write one with `aand-edge init`.") from None
     except ValidationError as error:
-        raise _wrong_line(path, error.errors()[0]) from None
+        # A key that is misspelt is missing too, and that alone would not help.
+        raise _wrong_line(path, min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")) from None
 
 
 def _wrong_line(path: Path, error: ErrorDetails) -> UsageError:
     if error["type"] == "extra_forbidden":
         return _unknown_key(path, *error["loc"])
-    key = ".".join(str(part) for part in error["loc"])
-    return UsageError(f"{path}: {key}: {error['msg']}", "Mend that line.")
+    key = ".".join(part for part in error["loc"] if isinstance(part, str))
+    return UsageError(f"{path}: {key}{_number(error['loc'])}: {error['msg']}", "Mend that line.")
+
+
+def _number(place: Sequence[str | int]) -> str:
+    """Which of several, as people count."""
+    numbers = [part + 1 for part in place if isinstance(part, int)]
+    of = [f" of camera {numbers.pop(0)}"] if numbers and "cameras" in place else []
+    return "".join([*of, *(f", value {each}" for each in numbers)])
 
 
 def _unknown_key(path: Path, *place: str | int) -> UsageError:
@@ -122,7 +131,7 @@ def _unknown_key(path: Path, *place: str | int) -> UsageError:
     if not tables:
         return UsageError(f"{path} has a section '{key}', which there is not", hint)
     section = ".".join(table for table in tables if isinstance(table, str))
-    return UsageError(f"{path}: section [{section}] has a key '{key}', which there is not", hint)
+    return UsageError(f"{path}: section [{section}]{_number(tables)} has a key '{key}', which there is not", hint)
 
 
 def _section_at(place: list[str | int]) -> type[Section]:

@@ -89,7 +89,7 @@ class Reloader:
             return settings
         try:
             found = Workspace.open(self._folder).settings.run
-            named = named_cameras(found.cameras)
+            named = named_cameras(found.cameras, of_file=True)
         except (AandEdgeError, OSError) as error:
             self._told("warning", f"The settings stay as they are: {error}")
             return settings

@@ -192,6 +192,8 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         ("[threshold]\nfalse_rejects = 2.0\n", r"threshold\.false_rejects"),
         ("[build]\nprecision = 'fp8'\n", r"build\.precision"),
         ("[build\n", "no TOML file"),
+        ("[[run.cameras]]\nname = 'top'\n", r"run\.cameras\.source of camera 1: Field required"),
+        ("[[run.cameras]]\nsource = 'x'\nsize = [4, 0]\n", r"run\.cameras\.size of camera 1, value 2: Input"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, text: str, place: str) -> None:
@@ -206,6 +208,10 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, place: str) -> None:
         ("[model]\nsise = 256\n", r"section \[model\] has a key 'sise', which there is not. Did you mean 'size'\?"),
         ("[run.gate]\noutput = 'x'\npuls_ms = 80\n", r"section \[run.gate\] .*'puls_ms'.*Did you mean 'pulse_ms'\?"),
         ("[[run.cameras]]\nsource = 'x'\ntriger = 'free'\n", r"section \[run.cameras\] .*Did you mean 'trigger'\?"),
+        (
+            "[[run.cameras]]\nsource = 'x'\n[[run.cameras]]\nsorce = 'y'\n",
+            r"section \[run.cameras\] of camera 2 has a key 'sorce', which there is not. Did you mean 'source'\?",
+        ),
         ("[modle]\n", r"has a section 'modle', which there is not. Did you mean 'model'\?"),
         ("[threshold]\nxyz = 1\n", r"'xyz', which there is not. It may be one of: false_rejects\."),
     ],

@@ -88,6 +88,13 @@ def test_a_threshold_below_every_score_is_refused(command: Command, tmp_path: Pa
     assert "run.threshold: Input should be greater than or equal to 0" in done.err
 
 
+def test_two_cameras_of_one_name_are_told_where_to_mend_it(command: Command, tmp_path: Path) -> None:
+    assert "Give each a name of its own: NAME=SOURCE." in command("run", f"a={SOURCE}", f"a={SOURCE}").err
+    table = f'[[run.cameras]]\nname = "a"\nsource = "{SOURCE}"\n'
+    (tmp_path / "aand-edge.toml").write_text(2 * table)
+    assert "Give each a name of its own: name under [[run.cameras]]." in command("run").err
+
+
 def test_a_camera_that_was_lost_is_told_when_it_is_back(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=False)
     for state in (SourceState.LIVE, SourceState.LOST, SourceState.CONNECTING, SourceState.LIVE, SourceState.LIVE):

@@ -212,11 +212,18 @@ def _page(workspace: Workspace, page: str | None) -> PageSettings | None:
 
 
 def _tell_token(workspace: Workspace, page: PageSettings | None) -> None:
-    """A token that was made is told once, and to the terminal alone: records and brokers keep what they are told."""
+    """A token that was made is told once, and to the terminal alone: records and brokers keep what they are told.
+
+    None is made for a page that cannot be served.
+    """
     from aand_edge.cli.show import say
     from aand_edge.runtime.live_page.access import make_token, token_file
+    from aand_edge.runtime.sinks.live_page import check_page
 
-    if page is not None and (token := make_token(workspace.root, page)):
+    if page is None:
+        return
+    check_page(page)
+    if token := make_token(workspace.root, page):
         say(f"The live page asks for a token, which lies in {token_file(workspace.root, page)} now: {token}")
 
 

@@ -63,6 +63,12 @@ class LivePageSink:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
 
+def check_page(page: PageSettings) -> None:
+    """Raises what a page that cannot be served there does when it is opened."""
+    _serving()
+    _bind(page.host, page.port).close()
+
+
 def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:

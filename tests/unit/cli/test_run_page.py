@@ -60,4 +60,12 @@ def test_a_port_in_use_ends_it_before_a_frame_is_taken(command: Command, tmp_pat
     assert done.code == 1  # it may be free later: a service is started again
     assert "Address already in use" in done.err
     assert done.out == ""
-    assert "inspected" not in (tmp_path / "out/verdicts.jsonl").read_text()
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_of_another_machine_leaves_no_token_behind(command: Command, tmp_path: Path) -> None:
+    done = command("run", SOURCE, "--page", "192.0.2.1:8765")
+    assert done.code == 1
+    assert "error: The page cannot be served at 192.0.2.1:8765 (Cannot assign requested address)" in done.err
+    assert "token" not in done.err
+    assert not (tmp_path / "page.token").exists()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -62,7 +66,7 @@ def command(
     """
     from aand_edge.cli.failure import DEBUG
     from aand_edge.cli.lookup import find_places, parse_frame, parse_roi
-    from aand_edge.cli.show import answer, facts, say
+    from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
     from aand_edge.errors import DataError, UsageError
     from aand_edge.runtime.station import check_cameras, run_station
@@ -81,22 +85,50 @@ def command(
         raise UsageError(f"There are {len(places)} engines", f"Name one with --engine, say {places[0].stem}.")
     given = {"threshold": threshold, "deadline_ms": deadline_ms, "fail_safe": fail_safe}
     given = _checked(given)
-    _tell_token(workspace, shown)
     where = out or workspace.resolve_optional(settings.out)
     if append and where is None:
         raise UsageError("--append goes on in a folder, and none was named", "Name it with --out.")
+    _tell_token(workspace, shown)
     tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append, shown)
     for sink, count in tally.unwritten.items():
-        say(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
+        _say(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
     summary = tally.to_dict()
     rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
     if tally.gate_missed:
         rows.append(("missed by the gate", f"{tally.gate_missed} of the rejected parts"))
     took = ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items())
     rows += [("frames a second", f"{summary['fps']:.1f}"), ("capture to verdict", took)]
-    answer(summary, as_json, facts(places[0].stem, [row for row in rows if row[1] != ""]))
+    with read_by_someone(sys.stdout):
+        answer(summary, as_json, facts(places[0].stem, [row for row in rows if row[1] != ""]))
     if tally.failed and not tally.judged:
         raise DataError("No picture could be judged", "See what is told of the source above.")
+
+
+@contextmanager
+def read_by_someone(stream: TextIO) -> Iterator[None]:
+    """What is printed to it within, unless whoever read it has gone, as `head` does: parts are judged all the same."""
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
+            raise
+    except SystemExit:  # how rich ends a process whose pipe is broken
+        pass
+    else:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    if stream is sys.stdout:
+        _say("warning: nobody reads what is printed any more; parts are judged all the same")
+
+
+def _say(sentence: str) -> None:
+    from aand_edge.cli.show import say
+
+    with read_by_someone(sys.stderr):
+        say(sentence)
 
 
 class Console:
@@ -124,7 +156,6 @@ class Console:
 
     def append(self, event: Event) -> None:
         """Print what an operator wants to read."""
-        from aand_edge.cli.show import say
         from aand_edge.runtime.events import Failed, Inspected, Noticed, SourceChanged, SourceState
 
         if isinstance(event, Failed):
@@ -133,31 +164,28 @@ class Console:
             self._end_failures()
             if not self._quiet:
                 word = "REJECT" if event.rejected else "pass  "
-                typer.echo(f"{word}  {event.verdict.score:.4f}  {event.frame.name}{'  late' if event.late else ''}")
+                with read_by_someone(sys.stdout):
+                    typer.echo(f"{word}  {event.verdict.score:.4f}  {event.frame.name}{'  late' if event.late else ''}")
         elif isinstance(event, Noticed):
-            say(f"{event.level}: {event.text}")
+            _say(f"{event.level}: {event.text}")
         elif isinstance(event, SourceChanged) and event.state in (SourceState.STALLED, SourceState.LOST):
             self._away.add(event.camera)
-            say(f"{event.camera} is {event.state.value}: {event.reason}")
+            _say(f"{event.camera} is {event.state.value}: {event.reason}")
         elif isinstance(event, SourceChanged) and event.state is SourceState.LIVE and event.camera in self._away:
             self._away.remove(event.camera)
-            say(f"{event.camera} is live again")
+            _say(f"{event.camera} is live again")
 
     def _failed(self, reason: str) -> None:
-        from aand_edge.cli.show import say
-
         if reason == self._failure:
             self._repeats += 1
             return
         self._end_failures()
         self._failure = reason
-        say(f"failed: {reason}")
+        _say(f"failed: {reason}")
 
     def _end_failures(self) -> None:
-        from aand_edge.cli.show import say
-
         if self._repeats:
-            say(f"failed: {self._repeats} more, for the same reason")
+            _say(f"failed: {self._repeats} more, for the same reason")
         self._failure, self._repeats = "", 0
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -93,6 +96,28 @@ def test_two_cameras_of_one_name_are_told_where_to_mend_it(command: Command, tmp
     table = f'[[run.cameras]]\nname = "a"\nsource = "{SOURCE}"\n'
     (tmp_path / "aand-edge.toml").write_text(2 * table)
     assert "Give each a name of its own: name under [[run.cameras]]." in command("run").err
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_reader_that_has_gone_does_not_change_the_exit_code(tmp_path: Path, more: list[str], both: bool) -> None:
+    """As in `run … | head`, or a terminal that is closed."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", "from aand_edge.cli import main; main()", "run", SOURCE, "--out", "verdicts", *more],
+        cwd=tmp_path,
+        stdout=write,
+        stderr=write if both else subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "verdicts/verdicts.jsonl").read_text().count('"inspected"') == 3
+    if not both:
+        said = "warning: nobody reads what is printed any more; parts are judged all the same"
+        assert done.stderr.splitlines() == [said]
 
 
 def test_a_camera_that_was_lost_is_told_when_it_is_back(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from aand_edge.runtime.events import Event, Inspected, Noticed, now
-from aand_edge.runtime.sinks.base import Sink
+from aand_edge.runtime.sinks.base import Keeping, Sink
 from aand_edge.runtime.stopping import DISK_S, SINKS_S
 
 LOG = logging.getLogger("aand_edge.runtime")
@@ -38,7 +38,8 @@ class Outlet(AbstractContextManager["Outlet"]):
     on_disk    at a stop it has `DISK_S` to write out what it holds, where others have `SINKS_S`
     lost       events that the sink never saw, since its queue was full
     failures   events that it raised at; `failed` is told the sink's name at each
-    unwritten  both, and what it still held when nobody waited for it any longer
+    unwritten  both, and what it still held when nobody waited for it any longer; of a sink that keeps events, what
+               that lost in place of what it raised at
     """
 
     def __init__(
@@ -84,7 +85,8 @@ class Outlet(AbstractContextManager["Outlet"]):
     @property
     def unwritten(self) -> int:
         """For the end, when nobody hears a notice any more."""
-        return self.lost + self.failures + self._left
+        gone = self._sink.lost if isinstance(self._sink, Keeping) else self.failures
+        return self.lost + gone + self._left
 
     @property
     def _limit(self) -> float:

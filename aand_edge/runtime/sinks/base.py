@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aand_edge.runtime.events import Event
 
@@ -24,3 +24,14 @@ class Sink(Protocol):
     ) -> None: ...
 
     def append(self, event: Event) -> None: ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A sink that may raise at an event and keep it all the same, and so counts itself what it lost.
+
+    lost   events that will never arrive, known when it was left
+    """
+
+    @property
+    def lost(self) -> int: ...

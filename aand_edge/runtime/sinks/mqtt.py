@@ -80,6 +80,11 @@ class MqttSink:
         return self._spool.dropped
 
     @property
+    def lost(self) -> int:
+        """Messages that were dropped, and those that wait in a queue that ends with the process."""
+        return self.dropped + (self.waiting if self._queue is None else 0)
+
+    @property
     def sent(self) -> int:
         """Messages that the broker has confirmed."""
         return self._sent

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 import pytest
 
 from aand_edge.runtime.delivery import WITH_PICTURES, Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Timing
+from aand_edge.runtime.sinks.mqtt import MqttSink
 from aand_edge.runtime.verdict import Verdict
 from tests.broker import until
 from tests.frames import TIME, frame
@@ -103,6 +106,23 @@ def test_a_line_that_does_not_stop_leaves_out_what_a_slow_sink_cannot_take() -> 
     assert len(sink.seen) + outlet.lost == WITH_PICTURES + 10
     assert outlet.lost >= 9
     assert [each.text for each in told] == ["The sink listener is behind: events are left out"]
+
+
+@pytest.mark.parametrize(("queue", "unwritten"), [("queue", 0), (None, 3)])
+def test_what_waits_for_the_broker_on_disk_is_not_told_as_lost(
+    tmp_path: Path, queue: str | None, unwritten: int
+) -> None:
+    pytest.importorskip("paho.mqtt")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sink = MqttSink("127.0.0.1", port, queue=tmp_path / queue if queue else None)
+    with Outlet(sink, pictures=False, wait=True, tell=lambda notice: None) as outlet:
+        until(lambda: sink.state == "Connection refused")
+        for number in range(3):
+            outlet.put(dropped(number))
+    assert outlet.failures == 1, "that the broker is away"
+    assert outlet.unwritten == unwritten
 
 
 def test_a_sink_that_hangs_does_not_keep_the_loop_from_ending(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Workspace:
         """
         root = folder or Path.cwd()
         path = root / FILE
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, and no file", "Give that folder another name.")
         return cls(root, _read(path) if path.is_file() else Settings())
 
     @property
@@ -103,10 +106,18 @@ def parse(text: str, path: Path) -> Settings:
         values: dict[str, Any] = tomllib.loads(text)
         return Settings.model_validate(values)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML file: {error}", "Mend it, or write one with `aand-edge init`.") from None
+        raise UsageError(f"{path} is no TOML file: {error}", _mending(text, str(error))) from None
     except ValidationError as error:
         # A key that is misspelt is missing too, and that alone would not help.
         raise _wrong_line(path, min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")) from None
+
+
+def _mending(text: str, error: str) -> str:
+    """The next step; a path of Windows is the usual cause where there is a backslash."""
+    line = re.search(r"at line (\d+)", error)
+    if line and "\\" in text.split("\n")[int(line[1]) - 1]:
+        return r"""Write a path with backslashes in '…', or each as \\ in "…"."""
+    return "Mend it, or write one with `aand-edge init`."
 
 
 def _wrong_line(path: Path, error: ErrorDetails) -> UsageError:

@@ -191,7 +191,13 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         ("[model]\nsize = 'big'\n", r"model\.size"),
         ("[threshold]\nfalse_rejects = 2.0\n", r"threshold\.false_rejects"),
         ("[build]\nprecision = 'fp8'\n", r"build\.precision"),
-        ("[build\n", "no TOML file"),
+        ("[build\n", "no TOML file.*Mend it, or write one"),
+        (
+            '[data]\nroot = "C:\\Users\\me"\n',
+            r"no TOML file: .*at line 2.*Write a path with backslashes in '…', or each as",
+        ),
+        ('[data]\nroot = "D:\\parts"\n', r"or each as \\\\ in"),
+        ('[data]\nroot = "D:\\"\n', "Write a path with backslashes"),
         ("[[run.cameras]]\nname = 'top'\n", r"run\.cameras\.source of camera 1: Field required"),
         ("[[run.cameras]]\nsource = 'x'\nsize = [4, 0]\n", r"run\.cameras\.size of camera 1, value 2: Input"),
     ],
@@ -199,6 +205,12 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_wrong_line_is_named(tmp_path: Path, text: str, place: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(UsageError, match=place):
+        Workspace.open(tmp_path)
+
+
+def test_a_folder_of_that_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(UsageError, match=r"aand-edge\.toml is a folder, and no file"):
         Workspace.open(tmp_path)
 
 

@@ -89,7 +89,9 @@ def command(
     if append and where is None:
         raise UsageError("--append goes on in a folder, and none was named", "Name it with --out.")
     _tell_token(workspace, shown)
-    tally = run_station(workspace, places[0], cameras, where, Console(as_json), given, append, shown)
+    tally = run_station(
+        workspace, places[0], cameras, where, Console(as_json, several=len(cameras) > 1), given, append, shown
+    )
     for sink, count in tally.unwritten.items():
         _say(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
     summary = tally.to_dict()
@@ -134,15 +136,15 @@ def _say(sentence: str) -> None:
 class Console:
     """A line a verdict on stdout, or nothing with --json; what went wrong on stderr.
 
-    Parts that fail one after the other for one reason are told of once, and then counted: a region that leaves the
-    picture does so in each of a folder's files.
+    Parts of a camera that fail one after the other for one reason are told of once, and then counted: a region that
+    leaves the picture does so in each of a folder's files. `several`: the camera is named.
     """
 
     name = "console"
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._failure, self._repeats = "", 0
+    def __init__(self, quiet: bool, several: bool = False) -> None:
+        self._quiet, self._several = quiet, several
+        self._failures: dict[str, tuple[str, int]] = {}  # camera → what was told of its last parts, and repeats since
         self._away = set[str]()
 
     def __enter__(self) -> Console:
@@ -152,16 +154,17 @@ class Console:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Tell what was counted."""
-        self._end_failures()
+        for camera in list(self._failures):
+            self._end_failures(camera)
 
     def append(self, event: Event) -> None:
         """Print what an operator wants to read."""
         from aand_edge.runtime.events import Failed, Inspected, Noticed, SourceChanged, SourceState
 
         if isinstance(event, Failed):
-            self._failed(event.reason)
+            self._failed(event.camera, event.reason)
         elif isinstance(event, Inspected):
-            self._end_failures()
+            self._end_failures(event.camera)
             if not self._quiet:
                 word = "REJECT" if event.rejected else "pass  "
                 with read_by_someone(sys.stdout):
@@ -175,18 +178,22 @@ class Console:
             self._away.remove(event.camera)
             _say(f"{event.camera} is live again")
 
-    def _failed(self, reason: str) -> None:
-        if reason == self._failure:
-            self._repeats += 1
+    def _failed(self, camera: str, reason: str) -> None:
+        told, repeats = self._failures.get(camera, ("", 0))
+        if reason == told:
+            self._failures[camera] = reason, repeats + 1
             return
-        self._end_failures()
-        self._failure = reason
-        _say(f"failed: {reason}")
+        self._end_failures(camera)
+        self._failures[camera] = reason, 0
+        self._say_failed(camera, reason)
 
-    def _end_failures(self) -> None:
-        if self._repeats:
-            _say(f"failed: {self._repeats} more, for the same reason")
-        self._failure, self._repeats = "", 0
+    def _end_failures(self, camera: str) -> None:
+        _, repeats = self._failures.pop(camera, ("", 0))
+        if repeats:
+            self._say_failed(camera, f"{repeats} more, for the same reason")
+
+    def _say_failed(self, camera: str, text: str) -> None:
+        _say(f"failed: {camera}: {text}" if self._several else f"failed: {text}")
 
 
 def _cameras(workspace: Workspace, sources: list[str], options: dict[str, Any]) -> list[CameraSettings]:

@@ -127,6 +127,15 @@ def test_a_camera_that_was_lost_is_told_when_it_is_back(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "top is lost: The folder x is away\ntop is live again\n"
 
 
+def test_where_several_cameras_run_a_failure_names_its_own(command: Command) -> None:
+    done = command("run", f"top={SOURCE}", f"side={SOURCE}", "--roi", "60,0,10,10")
+    told = [line for line in done.err.splitlines() if line.startswith("failed: ")]
+    reason = "The region 10x10+60+0 leaves the picture of 64x64. Mend roi of that camera."
+    assert sorted(told) == sorted(
+        f"failed: {camera}: {text}" for camera in ("top", "side") for text in (reason, "2 more, for the same reason")
+    )
+
+
 def test_parts_that_the_gate_missed_are_in_the_summary(command: Command, tmp_path: Path) -> None:
     """The clip ends long before its parts come to a gate one metre away."""
     (tmp_path / "aand-edge.toml").write_text(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aand_edge.artifacts import EngineFacts, HoldoutSet, Precision
+from aand_edge.artifacts import EngineFacts, HoldoutSet, Precision, sha256_file
 from aand_edge.errors import ArtefactMismatchError
 
 
@@ -85,6 +86,35 @@ class GraphFacts:
                 f"{path} is not a fused AAND graph ({error} is missing or wrong in its metadata)",
                 "Write one with `aand-edge export`.",
             ) from None
+
+
+SEAL = b"aand.sha256"
+# An entry of metadata_props (field 14) with that key and 64 hex digits, up to these digits.
+_SEALED = bytes([14 << 3 | 2, 4 + len(SEAL) + 64, 1 << 3 | 2, len(SEAL)]) + SEAL + bytes([2 << 3 | 2, 64])
+
+
+def seal(graph: Path) -> None:
+    """Append the SHA-256 of an ONNX file to its own metadata, so that a copy of it can be checked alone."""
+    digest = sha256_file(graph)
+    with graph.open("ab") as file:
+        file.write(_SEALED + digest.encode())
+
+
+def check_seal(graph: Path) -> bool:
+    """Whether a graph carries its SHA-256: False where an older version wrote it, so that damage cannot be told.
+
+    Raises ArtefactMismatchError where it is not as it was written.
+    """
+    data = graph.read_bytes()
+    start = data.rfind(_SEALED)
+    if start < 0:
+        return False
+    end = start + len(_SEALED) + 64
+    digest = hashlib.sha256(memoryview(data)[:start])
+    digest.update(memoryview(data)[end:])
+    if digest.hexdigest().encode() != data[end - 64 : end]:
+        raise ArtefactMismatchError(f"{graph} is damaged: its bytes are not those written", "Export the graph again.")
+    return True
 
 
 def graph_stem(name: str, frame: tuple[int, int] | None, batch: int = 1) -> str:

@@ -11,7 +11,7 @@ from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
 from aand_edge.cli.show import say, ticking
 from aand_edge.config import CalibrateSettings, Workspace
 from aand_edge.errors import ArtefactMismatchError, MissingDependencyError, UsageError
-from aand_edge.graph_facts import GraphFacts, graph_stem, holdout_path, read_holdout, stem_of
+from aand_edge.graph_facts import GraphFacts, check_seal, graph_stem, holdout_path, read_holdout, stem_of
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import Precision
@@ -90,6 +90,7 @@ def _named(graph: Path) -> GraphFiles:
 
 
 def _check(graph: Path) -> None:
+    check_seal(graph)
     try:
         from aand_edge.export.validate import validate
     except ModuleNotFoundError:  # a device has no onnx; the graph was checked where it was written
@@ -106,6 +107,8 @@ def _exported(folder: Path, precision: Precision, taken: Taken, like: GraphFacts
     there = _facts_of(files.graph)
     if there is None or not _serves(files, there, folder, taken, like):
         _export(folder, precision, taken, like or there)
+    else:
+        check_seal(files.graph)
     return files
 
 
@@ -140,7 +143,7 @@ def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: In
     _, table = calibration_table(workspace, fp32, int8.calibration, int8.locked)
     target = int8_path(fp16, quantisation)
     wanted = quantised_facts(facts, table.key, table.held_out, quantisation)
-    if not (target.is_file() and _facts_of(target) == wanted):
+    if not (_facts_of(target) == wanted and _sound(target)):
         write_int8(fp16, table, quantisation, target)
     return target
 
@@ -181,6 +184,15 @@ def _facts_of(graph: Path) -> GraphFacts | None:
         return GraphFacts.from_graph(graph)
     except ArtefactMismatchError:
         return None
+
+
+def _sound(graph: Path) -> bool:
+    """Whether the file is as it was written, as far as it tells."""
+    try:
+        check_seal(graph)
+    except ArtefactMismatchError:
+        return False
+    return True
 
 
 def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts | None) -> None:

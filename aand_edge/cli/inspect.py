@@ -58,11 +58,14 @@ def _describe(file: Path) -> dict[str, Any]:
 
 
 def _graph(file: Path) -> dict[str, Any]:
-    """The metadata of a graph and, where onnx is installed, what its nodes are; an invalid one ends in exit code 4."""
+    """Metadata of a graph and, where onnx is installed, what its nodes are. Exit code 4: it is damaged or invalid."""
     from aand_edge.artifacts import sha256_file
-    from aand_edge.graph_facts import GraphFacts
+    from aand_edge.cli.show import say
+    from aand_edge.graph_facts import GraphFacts, check_seal
 
     found = {**GraphFacts.from_graph(file).__dict__, "sha256": sha256_file(file)}
+    if not check_seal(file):
+        say(f"{file} carries no SHA-256 of its own, an older version wrote it: whether it is damaged cannot be told")
     try:
         from aand_edge.export.validate import validate
     except ModuleNotFoundError:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aand_edge.errors import AandEdgeError
 from aand_edge.export.parity import MAP_TOLERANCE
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import SEAL, GraphFacts
 
 BATCH = "batch"
 
@@ -30,9 +30,9 @@ def write_dynamic(graph: Path, target: Path) -> None:
     del inner.value_info[:]
     for each in (*inner.input, *inner.output):
         each.type.tensor_type.shape.dim[0].dim_param = BATCH
-    for entry in model.metadata_props:
-        if entry.key == f"{GraphFacts.PREFIX}batch":
-            entry.value = "0"
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    props.pop(SEAL.decode(), None)  # it is of the static graph's bytes
+    onnx.helper.set_model_props(model, {**props, f"{GraphFacts.PREFIX}batch": "0"})
     outputs = [onnx.ValueInfoProto.FromString(each.SerializeToString()) for each in inner.output]
     del inner.output[:]
     inner.output.extend(onnx.helper.make_empty_tensor_value_info(each.name) for each in outputs)

@@ -15,7 +15,7 @@ from aand_edge.errors import AandEdgeError
 from aand_edge.export.cost import describe
 from aand_edge.export.regions import name_regions
 from aand_edge.export.validate import OPSET, inspect_model
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, seal
 from aand_edge.model.fused import FusedAand
 
 
@@ -34,6 +34,7 @@ def write_graph(fused: FusedAand, facts: GraphFacts, path: Path, name: Path | No
     inspect_model(graph, facts).raise_for_problems(name or path)
     with atomic_path(path) as temporary:
         onnx.save_model(graph, str(temporary))
+        seal(temporary)
 
 
 def _trace(fused: FusedAand, facts: GraphFacts) -> onnx.ModelProto:

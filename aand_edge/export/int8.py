@@ -17,7 +17,7 @@ from aand_edge.export.cost import describe
 from aand_edge.export.quantise import quantise, regions_with_convolutions
 from aand_edge.export.regions import checked_regions, default_regions
 from aand_edge.export.validate import GraphReport, inspect_model
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, seal
 
 
 @dataclass(frozen=True)
@@ -79,4 +79,5 @@ def write_int8(fp16: Path, table: CalibrationTable, quantisation: Quantisation, 
     report.raise_for_problems(target)
     with atomic_path(target) as temporary:
         onnx.save_model(model, str(temporary))
+        seal(temporary)
     return report

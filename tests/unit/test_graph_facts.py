@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from aand_edge.errors import ArtefactMismatchError
-from aand_edge.graph_facts import GraphFacts, read_holdout
+from aand_edge.graph_facts import GraphFacts, check_seal, read_holdout, seal
 from tests.graphs import write_tiny_graph, write_tiny_model
 
 
@@ -72,3 +72,25 @@ def test_the_held_out_set_of_another_export_is_refused(tmp_path: Path, changed: 
     assert read_holdout(holdout, facts).colour == facts.colour
     with pytest.raises(ArtefactMismatchError, match=said):
         read_holdout(holdout, replace(facts, **changed))
+
+
+def test_a_sealed_graph_is_told_from_a_damaged_one_wherever_a_byte_changed(tmp_path: Path) -> None:
+    facts = write_tiny_graph(tmp_path / "g.onnx")
+    assert check_seal(tmp_path / "g.onnx") is False  # it does not say
+    bare = (tmp_path / "g.onnx").stat().st_size
+    seal(tmp_path / "g.onnx")
+    assert check_seal(tmp_path / "g.onnx") is True
+    assert GraphFacts.from_graph(tmp_path / "g.onnx") == facts
+    assert onnx.load(tmp_path / "g.onnx").metadata_props[-1].key == "aand.sha256"
+    data = (tmp_path / "g.onnx").read_bytes()
+    for place in (*range(0, bare, 7), len(data) - 1):
+        (tmp_path / "flipped.onnx").write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(ArtefactMismatchError, match=r"flipped\.onnx is damaged.+Export the graph again"):
+            check_seal(tmp_path / "flipped.onnx")
+
+
+def test_a_sealed_graph_that_onnx_wrote_anew_unchanged_is_whole(tmp_path: Path) -> None:
+    write_tiny_graph(tmp_path / "g.onnx")
+    seal(tmp_path / "g.onnx")
+    onnx.save_model(onnx.load(tmp_path / "g.onnx"), str(tmp_path / "h.onnx"))
+    assert check_seal(tmp_path / "h.onnx") is True

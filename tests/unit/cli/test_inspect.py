@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from aand_edge.engines.build import build_engine
+from aand_edge.graph_facts import seal
 from tests.commands import Command
-from tests.graphs import tiny_request
+from tests.graphs import tiny_request, write_tiny_model
 
 NAME = "tiny.onnxruntime.fp32"
 
@@ -70,3 +71,23 @@ def test_an_engine_of_a_later_version_is_a_mismatch(command: Command, engine: Pa
     done = command("inspect", NAME)
     assert done.code == 4
     assert "needs the backend 'teapot'" in done.err
+
+
+@pytest.mark.parametrize("arguments", [("inspect",), ("build", "--backend", "onnxruntime"), ("calibrate",)])
+def test_a_graph_that_lost_a_bit_is_refused(command: Command, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    graph, _ = write_tiny_model(tmp_path / "models")
+    seal(graph)
+    data = bytearray(graph.read_bytes())
+    data[data.index(b"scale") + 10] ^= 1
+    graph.write_bytes(data)
+    done = command(arguments[0], str(graph), *arguments[1:])
+    assert done.code == 4
+    assert "is damaged" in done.err
+    assert "Export the graph again" in done.err
+
+
+def test_of_a_graph_of_before_it_is_said_that_damage_cannot_be_told(command: Command, tmp_path: Path) -> None:
+    graph, _ = write_tiny_model(tmp_path / "models")
+    assert "carries no SHA-256 of its own" in command("inspect", str(graph)).err
+    seal(graph)
+    assert "SHA-256" not in command("inspect", str(graph)).err

@@ -15,7 +15,7 @@ from aand_edge.errors import AandEdgeError, DataError, UsageError
 from aand_edge.export import parity
 from aand_edge.export.export import Exported, ExportOptions, _drawn, export_model
 from aand_edge.export.graph import OPSET
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, check_seal
 from tests.graphs import tiny_frames, write_tiny_graph
 
 FRAME = (200, 120)  # width, height, as in conftest.py
@@ -48,6 +48,10 @@ def test_the_graph_keeps_its_contract(model: Path, export: Export, precision: st
     assert not {node.op_type for node in graph.graph.node} & {"BatchNormalization", "Resize", "Softmax", "If", "Loop"}
     assert exported.parity.map_error_max <= (1e-4 if precision == "fp32" else 0.05)
     assert exported.parity.map_spread > 100 * exported.parity.map_error_mean
+
+
+def test_an_exported_graph_carries_its_own_digest(export: Export) -> None:
+    assert check_seal(export(precision="fp32").graph)
 
 
 def test_half_precision_is_in_the_graph_and_the_map_head_is_not_in_it(export: Export) -> None:

@@ -48,7 +48,7 @@ from aand_edge.export.quantise import CONVOLUTIONS, activations, quantise
 from aand_edge.export.regions import QUANTISABLE, default_regions, region_of, write_region
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.export.validate import inspect_model, validate
-from aand_edge.graph_facts import GraphFacts
+from aand_edge.graph_facts import GraphFacts, check_seal
 
 Export = Callable[..., Exported]
 BY_DEFAULT = default_regions("efficientnet_lite0")  # the model of conftest.py
@@ -66,6 +66,10 @@ def int8(export: Export, table: CalibrationTable, tmp_path_factory: pytest.TempP
     target = tmp_path_factory.mktemp("graphs") / "part.int8.onnx"
     write_int8(export(precision="fp16").graph, table, Quantisation(BY_DEFAULT), target)
     return target
+
+
+def test_an_int8_graph_carries_its_own_digest(int8: Path) -> None:
+    assert check_seal(int8)
 
 
 def test_every_node_has_a_region(export: Export) -> None:

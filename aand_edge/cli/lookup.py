@@ -75,7 +75,28 @@ def _check_same_category(model: str, trained_on: str, asked: str) -> None:
 
 
 def find_model(workspace: Workspace, model: str | None) -> Path:
-    """The folder of a trained model: a path, a name under models/, the name on a card there, or the newest there."""
+    """The folder of a trained model: a path, a name under models/, the name on a card there, or the newest there.
+
+    Raises ArtefactMismatchError where another folder holds a model of that name: its engines would be overwritten.
+    """
+    folder = _find_model(workspace, model)
+    _check_only_one_of_its_name(workspace, folder)
+    return folder
+
+
+def _check_only_one_of_its_name(workspace: Workspace, folder: Path) -> None:
+    from aand_edge.artifacts import CARD
+
+    name = _name_on(folder / CARD)
+    other = folder_of_model(workspace, name) if name else folder
+    if name != folder.name and (other / CARD).is_file() and not other.samefile(folder):
+        raise ArtefactMismatchError(
+            f"{folder} holds the model {name}, as {other} does",
+            f'Give it a name of its own, "name": "{folder.name}" in its {CARD}, or move it elsewhere.',
+        )
+
+
+def _find_model(workspace: Workspace, model: str | None) -> Path:
     from aand_edge.artifacts import CARD
 
     if model is not None:

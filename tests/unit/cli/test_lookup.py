@@ -77,6 +77,21 @@ def test_a_model_is_found_by_its_card_whatever_its_folder_is_called(
     assert find_model(workspace, ".") == folder
 
 
+def test_a_copy_of_a_model_does_not_build_engines_under_its_name(
+    command: Command, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_card(root.parent / "models/bolt", "bolt", root / "bolt")
+    copy = write_card(root.parent / "models/m2", "bolt", root / "bolt")
+    for words in (["build", "m2"], ["export", "models/m2"]):
+        done = command(*words)
+        assert done.code == 4
+        assert f"{copy} holds the model bolt, as {folder} does" in done.err
+    card = copy / "card.json"
+    card.write_text(card.read_text().replace('"name": "bolt"', '"name": "m2"'))
+    assert find_model(Workspace.open(root.parent), "m2") == copy
+    assert find_model(Workspace.open(root.parent), "bolt") == folder
+
+
 @pytest.mark.parametrize(
     "words", [["train"], ["eval"], ["eval", "bolt"], ["build"], ["bench"], ["run"], ["inspect", "bolt"], ["threshold"]]
 )

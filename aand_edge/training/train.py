@@ -173,6 +173,7 @@ class Run:
             "size": options.size,
             "amplify": options.amplify,
             "hard_patches": options.hard_patches,
+            "levels": options.levels,
             "recipe": options.recipe.to_dict(),
             "seed": options.seed,
             "holdout": options.holdout,
@@ -183,13 +184,22 @@ class Run:
         }
 
     def _check_same_run(self, snapshot: Snapshot) -> None:
-        changed = [key for key, value in self.asked.items() if snapshot.run.get(key) != value]
+        before = {"levels": "equal", **snapshot.run}  # snapshots of before do not tell
+        changed = [key for key, value in self.asked.items() if before.get(key) != value]
         if changed:
             raise ArtefactMismatchError(
                 f"{self.folder} holds an unfinished training with another {changed[0]} "
-                f"({snapshot.run.get(changed[0])}, now {self.asked[changed[0]]})",
+                f"({_difference(before.get(changed[0]), self.asked[changed[0]])})",
                 "Give the same options to go on with it, or --fresh to start over.",
             )
+
+
+def _difference(before: Any, now: Any) -> str:
+    """ "16, now 8"; of a recipe only what differs in it."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        changed = [key for key in now if before.get(key) != now[key]]
+        return ", ".join(f"{key} {_difference(before.get(key), now[key])}" for key in changed)
+    return f"{before}, now {now}"
 
 
 def score(model: Aand, samples: Sequence[Sample], compute: Compute) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from aand_edge.data.layouts import Category, Sample
 from aand_edge.errors import ArtefactMismatchError, DataError, TrainingError, UsageError
 from aand_edge.model.aand import EQUAL, Aand, cosine_distance
 from aand_edge.training import loop
-from aand_edge.training.checkpoint import load_model, save_model
+from aand_edge.training.checkpoint import Snapshot, load_model, save_model
 from aand_edge.training.compute import Compute
 from aand_edge.training.pictures import load_pictures, load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
@@ -172,8 +172,27 @@ def test_a_snapshot_of_another_run_is_refused_unless_told_to_start_over(
         train(category, tmp_path / "m", options, Silent(("distill", 1, 1)))
     with pytest.raises(ArtefactMismatchError, match=r"another seed \(0, now 5\).*--fresh"):
         train(category, tmp_path / "m", replace(options, seed=5), Silent())
+    with pytest.raises(ArtefactMismatchError, match=r"another levels \(equal, now standardised\)"):
+        train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())
+    recipe = replace(options.recipe, learning_rate=0.25)
+    with pytest.raises(ArtefactMismatchError, match=r"another recipe \(learning_rate [\d.]+, now 0.25\)"):
+        train(category, tmp_path / "m", replace(options, recipe=recipe), Silent())
     train(category, tmp_path / "m", replace(options, seed=5, fresh=True), Silent())
     assert ModelCard.read(tmp_path / "m/card.json").seed == 5
+
+
+def test_a_snapshot_of_before_the_levels_were_told_is_one_of_equal_levels(
+    category: Category, options: TrainingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(category, tmp_path / "m", options, Silent(("distill", 1, 1)))
+    snapshot = Snapshot.read(tmp_path / "m")
+    assert snapshot is not None
+    snapshot.run.pop("levels")
+    monkeypatch.setattr(Snapshot, "read", lambda folder: snapshot)
+    with pytest.raises(ArtefactMismatchError, match=r"another levels"):
+        train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())
+    train(category, tmp_path / "m", options, Silent())
 
 
 def test_without_amplification_only_the_student_learns(

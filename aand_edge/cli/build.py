@@ -25,7 +25,7 @@ from aand_edge.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aand_edge.artifacts import EngineFacts, EngineManifest
+    from aand_edge.artifacts import EngineFacts, EngineManifest, Threshold
     from aand_edge.artifacts import Precision as PrecisionName
     from aand_edge.cli.graphs import GraphFiles
     from aand_edge.config import Workspace
@@ -145,9 +145,11 @@ def _build(
     reuse: bool,
     report: BudgetReport | None,
 ) -> tuple[Path, EngineFacts]:
-    from aand_edge.cli.show import ticking
-    from aand_edge.engines.build import BuildRequest, build_engine
+    from aand_edge.artifacts import EngineManifest
+    from aand_edge.cli.show import say, ticking
+    from aand_edge.engines.build import BuildRequest, build_engine, engine_name
 
+    before = _readable(workspace.engines / f"{engine_name(files.graph, backend, options.precision)}.json")
     request = BuildRequest(
         graph=files.graph,
         holdout=files.holdout,
@@ -159,7 +161,32 @@ def _build(
         budget=report.model_dump(mode="json") if report else None,
     )
     with ticking("accept") as tick:
-        return build_engine(request, tick)
+        path, engine = build_engine(request, tick)
+    kept = before is not None and isinstance(engine, EngineManifest) and engine.threshold == before.threshold
+    if before is not None and not kept and before.threshold.rule != "conformal":
+        say(_lost(before))
+    return path, engine
+
+
+def _readable(manifest: Path) -> EngineManifest | None:
+    """What an engine that is there already says of itself; None where there is none, or no more than a torn one."""
+    from aand_edge.artifacts import EngineManifest
+    from aand_edge.errors import ArtefactMismatchError
+
+    try:
+        return EngineManifest.read(manifest)
+    except ArtefactMismatchError:
+        return None
+
+
+def _lost(replaced: EngineManifest) -> str:
+    """How a threshold that someone chose comes back."""
+    old = replaced.threshold
+    options = {"manual": f"--set {old.value}", "rate": f"--rule rate --false-rejects {old.asked_false_rejects}"}
+    return (
+        f"the threshold {old.value:.4f} ({old.rule}) of the engine that this one replaces is gone: "
+        f"`aand-edge threshold {replaced.name} {options.get(old.rule, f'--rule {old.rule}')}` sets it again"
+    )
 
 
 def _options(
@@ -254,7 +281,7 @@ def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tup
 
 
 def _table(path: Path, manifest: EngineManifest) -> Table:
-    from aand_edge.cli.show import facts, percent
+    from aand_edge.cli.show import facts
 
     acceptance, threshold = manifest.acceptance, manifest.threshold
     rows = [
@@ -267,10 +294,16 @@ def _table(path: Path, manifest: EngineManifest) -> Table:
             f"scores differ from the model's by {acceptance.score_error_mean:.1e} on average, "
             f"{acceptance.score_error_max:.1e} at most; their own spread is {acceptance.score_spread:.2g}",
         ),
-        (
-            "threshold",
-            f"{threshold.value:.4f}: rejects at most {percent(threshold.promised_false_rejects)} of good parts",
-        ),
+        ("threshold", f"{threshold.value:.4f}: {_promise(threshold)}"),
         ("", threshold.note),
     ]
     return facts(manifest.name, [row for row in rows if row[1]])
+
+
+def _promise(threshold: Threshold) -> str:
+    from aand_edge.cli.show import percent
+
+    if threshold.promised_false_rejects is not None:
+        return f"rejects at most {percent(threshold.promised_false_rejects)} of good parts"
+    chosen = "set by hand" if threshold.rule == "manual" else f"read from labelled parts ({threshold.rule})"
+    return f"{chosen}, and promises nothing"

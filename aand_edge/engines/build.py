@@ -21,6 +21,7 @@ from aand_edge.artifacts import (
     EngineManifest,
     HoldoutSet,
     PendingEngine,
+    Precision,
     atomic_path,
     calibration_rows,
     sha256_file,
@@ -78,7 +79,7 @@ def build_engine(
     if facts.precision == "int8":
         again = f"aand-edge export {facts.name} --precision int8 --weight-bits {backend.int8_weight_bits()}"
         check_weight_bits(request.graph, facts.weight_bits, backend, f"Write the graph again: `{again}`.")
-    name = f"{stem_of(request.graph)}.{backend.name}.{facts.precision}"
+    name = engine_name(request.graph, backend, facts.precision)
     manifest_path = request.folder / f"{name}.json"
     if request.reuse and (existing := _reusable(request, backend, manifest_path)):
         return manifest_path, existing
@@ -94,6 +95,11 @@ def build_engine(
         manifest.write(record)
     pending_path(engine).unlink(missing_ok=True)
     return manifest_path, manifest
+
+
+def engine_name(graph: Path, backend: Backend, precision: Precision) -> str:
+    """What an engine of that graph is called, and its manifest."""
+    return f"{stem_of(graph)}.{backend.name}.{precision}"
 
 
 def accept_engine(

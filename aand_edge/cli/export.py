@@ -108,9 +108,9 @@ def _export_int8(workspace: Workspace, folder: Path, fp16: ExportOptions, int8: 
     from dataclasses import replace
 
     from aand_edge.cli.graphs import GraphFiles, quantised_graph
-    from aand_edge.export.regions import checked_regions
+    from aand_edge.export.int8 import Quantisation
 
-    checked_regions(int8.regions or ())  # now, rather than after two graphs were written
+    Quantisation(int8.regions or (), int8.weight_bits)  # refused now, rather than after two graphs were written
     full, half = _export(folder, replace(fp16, precision="fp32")), _export(folder, fp16)
     return half, quantised_graph(workspace, GraphFiles(full.graph, full.holdout), half.graph, int8)
 

@@ -29,13 +29,18 @@ def _sentence(error: BaseException) -> tuple[str, int]:
         return "interrupted: what was written is whole", INTERRUPTED
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"error: the package {error.name} is not installed. {_extra(error.name)}", 3
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _out_of_memory(error):
         return "error: out of memory. Take a smaller --batch or --size, or free some.", 1
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return f"error: {error.strerror or error}{where}. Check the path, its permissions and the free space.", 1
     kind = type(error).__name__
     return f"error: unexpected {kind}: {error}. Set {DEBUG}=1 to see where, and please report it.", 1
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """PyTorch says so in a RuntimeError, on a CPU without a class of its own."""
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
 
 
 EXTRAS = {

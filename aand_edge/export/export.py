@@ -27,6 +27,8 @@ from aand_edge.training.checkpoint import load_model
 MOST_HOLDOUT, FEWEST_HOLDOUT = 128, 64
 HOLDOUT_BYTES = 1 << 29
 
+MOST_FRAMES = 64  # of a call: more cameras than one machine serves; what a call holds grows with them
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -63,6 +65,11 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         raise UsageError("A graph is exported as fp32 or fp16", "Take --precision fp32 or fp16.")
     if options.batch < 1:
         raise UsageError(f"A batch of {options.batch} is too small", "Take --batch 1 or more.")
+    if options.batch > MOST_FRAMES:
+        raise UsageError(
+            f"A batch of {options.batch} is too large: it holds a frame of each camera that shares the engine",
+            f"Take --batch {MOST_FRAMES} or fewer.",
+        )
     model, card = load_model(folder)
     geometry = _geometry(options, model.size)
     frame = (options.frame[1], options.frame[0]) if options.frame else (model.size, model.size)

@@ -74,10 +74,15 @@ class Aand(nn.Module):
         return blurred, blurred.flatten(1).amax(dim=1)
 
 
+# What training holds of a picture grows with the square: about 0.25 GB at 224² with the largest backbone, so that at
+# this side the two pictures which BatchNorm needs at least fill a GPU of 40 GB.
+LARGEST = 2048
+
+
 def check_size(size: int) -> None:
-    """Raises UsageError where a picture of `size` pixels a side does not fit strides of 4 to 32."""
-    if size < 64 or size % 32:
-        raise UsageError(f"A picture size of {size} does not fit", "Take a multiple of 32, 64 or more.")
+    """Raises UsageError where a picture of `size` pixels a side fits neither strides of 4 to 32 nor any memory."""
+    if not 64 <= size <= LARGEST or size % 32:
+        raise UsageError(f"A picture size of {size} does not fit", f"Take a multiple of 32, from 64 to {LARGEST}.")
 
 
 def as_features(levels: Iterable[Tensor]) -> Features:

@@ -31,6 +31,8 @@ def test_the_docstring_draws_the_real_tree() -> None:
         (ModuleNotFoundError("No module named 'cv2'", name="cv2"), 3, "pip install 'aand-edge[opencv]'"),
         (OSError(28, "No space left on device", "/data/x"), 1, "No space left on device (/data/x)"),
         (MemoryError(), 1, "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), 1, "error: out of memory. Take"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "error: out of memory. Take"),
         (ZeroDivisionError("division by zero"), 1, "unexpected ZeroDivisionError: division by zero"),
     ],
 )

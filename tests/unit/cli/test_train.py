@@ -86,6 +86,7 @@ def test_nothing_given_is_the_paper(command: Command, pictures: Path, asked: lis
     [
         (["--backbone", "resnet1"], "There is no backbone 'resnet1'"),
         (["--size", "100"], "multiple of 32"),
+        (["--size", "1000000"], "from 64 to 2048"),
         (["--preset", "fast"], "There is no preset 'fast'"),
         (["--schedule", "linear"], "There is no schedule 'linear'. Choose step or cosine."),
         (["--levels", "fancy"], "Levels cannot be 'fancy'. Choose equal or standardised."),

@@ -125,6 +125,7 @@ def test_a_graph_that_differs_is_not_kept(model: Path, monkeypatch: pytest.Monke
         (ExportOptions(roi=(0, 0, 10, 10)), "--frame"),
         (ExportOptions(frame=FRAME, roi=(150, 0, 100, 50)), "leaves the frame"),
         (ExportOptions(batch=0), "--batch 1"),
+        (ExportOptions(batch=100_000), "A batch of 100000 is too large.+--batch 64"),
     ],
 )
 def test_what_cannot_be_exported_is_said(model: Path, options: ExportOptions, sentence: str) -> None:

@@ -394,6 +394,7 @@ def test_a_last_single_picture_joins_the_batch_before_it() -> None:
     [
         ({"backbone": "resnet1"}, "There is no backbone 'resnet1'"),
         ({"size": 0}, "A picture size of 0 does not fit"),
+        ({"size": 1_000_000}, "A picture size of 1000000 does not fit. Take a multiple of 32, from 64 to 2048."),
         ({"device": "cuda:x"}, "There is no device 'cuda:x'"),
         ({"weights": Path("nowhere.pth")}, "There is no weights file nowhere.pth"),
         ({"textures": Path("nowhere")}, "There is no texture folder nowhere"),

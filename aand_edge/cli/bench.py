@@ -45,13 +45,15 @@ def command(
     """Measure speed, memory and accuracy of engines side by side. Writes a report, with what each engine lost."""
     from aand_edge.bench.run import check_budget, run_bench
     from aand_edge.cli.lookup import find_places
-    from aand_edge.cli.options import refuse_with
+    from aand_edge.cli.options import check_folder, refuse_with
     from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
     from aand_edge.config import Workspace
     from aand_edge.engines.load import checked_manifest, open_runner
 
     workspace = Workspace.open()
+    if out is not None or not roofline:
+        check_folder(out or workspace.benchmarks)
     if roofline:
         refuse_with("--roofline", data=data, layout=layout, category=category, eager=eager or None)
         refuse_with("--roofline", repeats=repeats, warmup=warmup, budget_ms=budget_ms)

@@ -25,7 +25,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Start a workspace: a folder with a commented aand-edge.toml. --sample adds a rendered data set to try it on."""
-    from aand_edge.cli.options import refuse_without
+    from aand_edge.cli.options import check_folder, refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import FILE, write_template
     from aand_edge.errors import UsageError
@@ -35,6 +35,7 @@ def command(
     refuse_without("--sample", sample, seed=seed)
     if data is not None and not data.is_dir():
         raise UsageError(f"There is no folder {data}", "Check --data.")
+    check_folder(folder)
     root = SAMPLE if sample else data.resolve() if data else None
     if sample:
         from aand_edge.data.sample import check_vacant, write_sample_set

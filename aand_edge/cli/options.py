@@ -5,6 +5,7 @@ None always means "as the workspace file says".
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,3 +62,12 @@ def refuse_with(chosen: str, **options: object) -> None:
     for name, value in options.items():
         if value is not None:
             raise UsageError(f"--{name.replace('_', '-')} has no effect with {chosen}", "Leave one of them out.")
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UsageError where a folder is none or cannot be written: before the work, and without making it."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file, and no folder", "Name a folder.")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{there} cannot be written", "Name another folder, or give it to this user.")

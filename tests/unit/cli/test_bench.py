@@ -70,6 +70,19 @@ def test_a_broken_engine_is_found_before_any_is_measured(
     assert path.stem in done.err
 
 
+@pytest.mark.parametrize("more", [(), ("--roofline",)])
+def test_a_report_that_cannot_be_written_is_noticed_before_anything_is_measured(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("aand_edge.bench.run.run_bench", lambda *_, **__: pytest.fail("an engine was measured"))
+    write_card(tmp_path / "models/tiny", "tiny", write_category(tmp_path / "pictures/tiny"))
+    build_engine(tiny_request(tmp_path))
+    (tmp_path / "report").write_text("mine")
+    done = command("bench", "--out", "report", *more)
+    assert done.code == 2
+    assert "report is a file, and no folder" in done.err
+
+
 def test_a_workspace_without_engines_says_how_to_build_one(command: Command) -> None:
     done = command("bench")
     assert done.code == 2

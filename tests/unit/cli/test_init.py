@@ -31,6 +31,15 @@ def test_nothing_is_written_where_something_is_wrong(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["line1", "line1/deeper"])
+def test_a_file_is_no_workspace(command: Command, tmp_path: Path, name: str) -> None:
+    (tmp_path / "line1").write_text("mine")
+    done = command("init", name)
+    assert done.code == 2
+    assert "line1 is a file, and no folder" in done.err
+    assert (tmp_path / "line1").read_text() == "mine"
+
+
 def test_pictures_that_lie_where_the_sample_set_goes_are_kept(command: Command, tmp_path: Path) -> None:
     mine = tmp_path / "data/sample/mine.png"
     mine.parent.mkdir(parents=True)

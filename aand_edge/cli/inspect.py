@@ -28,7 +28,7 @@ def command(
 
 def _find(workspace: Workspace, what: str) -> Path:
     """A file or folder, or the name of an engine or a model of the workspace."""
-    from aand_edge.cli.lookup import or_elsewhere
+    from aand_edge.cli.lookup import engines_there, models_there, or_elsewhere
     from aand_edge.errors import UsageError
 
     candidates = (
@@ -40,7 +40,7 @@ def _find(workspace: Workspace, what: str) -> Path:
     )
     found = next((path for path in candidates if path.exists()), None)
     if found is None:
-        hint = or_elsewhere(workspace, f"Look into {workspace.engines} and {workspace.models}.")
+        hint = or_elsewhere(workspace, f"{engines_there(workspace)} {models_there(workspace)}")
         raise UsageError(f"There is no file, engine or model '{what}'", hint)
     return found
 

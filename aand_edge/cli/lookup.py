@@ -13,12 +13,37 @@ if TYPE_CHECKING:
     from aand_edge.data.layouts import Category
     from aand_edge.engines.load import EnginePlace
 
+FEW = 5  # names in a hint
+ENGINES = (".blob", ".onnx", ".plan", ".triton")  # what the backends call their files
+
 
 def or_elsewhere(workspace: Workspace, hint: str) -> str:
     """The next step, and another one where what is missing may lie elsewhere: this folder is no workspace."""
     if (workspace.root / FILE).is_file():
         return hint
     return f"{hint} {workspace.root} has no {FILE}: `cd` into your workspace, or start one with `aand-edge init`."
+
+
+def models_there(workspace: Workspace) -> str:
+    """A hint that names the models of the workspace."""
+    from aand_edge.artifacts import CARD
+
+    found = [card.parent.name for card in workspace.models.glob(f"*/{CARD}")]
+    return _named(workspace.models, found, "train one")
+
+
+def engines_there(workspace: Workspace) -> str:
+    """A hint that names the engines of the workspace."""
+    from aand_edge.engines.load import list_engines
+
+    return _named(workspace.engines, [manifest.stem for manifest in list_engines(workspace.engines)], "build one")
+
+
+def _named(folder: Path, names: list[str], otherwise: str) -> str:
+    if not names:
+        return f"{folder} holds none: {otherwise}."
+    first, more = sorted(names)[:FEW], len(names) - FEW
+    return f"{folder} holds {', '.join(first)}{f' and {more} more' if more > 0 else ''}."
 
 
 def open_category(workspace: Workspace, data: Path | None, layout: str | None, category: str | None) -> Category:
@@ -103,7 +128,7 @@ def _find_model(workspace: Workspace, model: str | None) -> Path:
         for folder in (Path(model), folder_of_model(workspace, model)):
             if (folder / CARD).is_file():
                 return folder.resolve()  # `.` has no name
-        hint = or_elsewhere(workspace, f"Look into {workspace.models}, or train one.")
+        hint = or_elsewhere(workspace, models_there(workspace))
         raise UsageError(f"There is no trained model '{model}'", hint)
     found = sorted((card.parent for card in workspace.models.glob(f"*/{CARD}")), key=_trained_at)
     if not found:
@@ -195,5 +220,11 @@ def _find_engine(workspace: Workspace, name: str) -> Path:
             f"The engine {name} was built elsewhere and is not accepted on this machine",
             f"Run `aand-edge threshold {name}` here, beside models/NAME with its held-out pictures.",
         )
-    hint = or_elsewhere(workspace, f"Look into {workspace.engines}, or build one.")
+    files = (workspace.engines / f"{name}{suffix}" for suffix in ENGINES)
+    if orphan := next((file for file in files if file.is_file()), None):
+        raise ArtefactMismatchError(
+            f"{orphan} is there, but its manifest {name}.json is not, which says what it is and holds its threshold",
+            "Put the manifest back, or build the engine again.",
+        )
+    hint = or_elsewhere(workspace, engines_there(workspace))
     raise UsageError(f"There is no engine '{name}'", hint)

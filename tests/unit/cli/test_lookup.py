@@ -9,8 +9,10 @@ import pytest
 
 from aand_edge.cli.lookup import find_model, folder_of_model, trained_category
 from aand_edge.config import Workspace
+from aand_edge.engines.build import build_engine
 from aand_edge.errors import ArtefactMismatchError
 from tests.commands import Command
+from tests.graphs import tiny_request
 from tests.models import write_card, write_category
 
 
@@ -90,6 +92,30 @@ def test_a_copy_of_a_model_does_not_build_engines_under_its_name(
     card.write_text(card.read_text().replace('"name": "bolt"', '"name": "m2"'))
     assert find_model(Workspace.open(root.parent), "m2") == copy
     assert find_model(Workspace.open(root.parent), "bolt") == folder
+
+
+def test_a_wrong_name_is_answered_with_those_there_are(command: Command, root: Path) -> None:
+    workspace = root.parent
+    assert f"{workspace / 'models'} holds none: train one." in command("eval", "blot").err
+    for name in ("bolt", "cap", "nut", "pin", "rod", "washer"):
+        write_card(workspace / "models" / name, name, root / "bolt")
+    done = command("eval", "blot")
+    assert done.code == 2
+    assert f"{workspace / 'models'} holds bolt, cap, nut, pin, rod and 1 more." in done.err
+    build_engine(tiny_request(workspace))
+    for words in (("threshold", "tiny.fp32"), ("bench", "tiny.fp32"), ("inspect", "tiny.fp32")):
+        done = command(*words)
+        assert done.code == 2
+        assert f"{workspace / 'engines'} holds tiny.onnxruntime.fp32." in done.err
+
+
+def test_an_engine_without_its_manifest_is_told_as_such(command: Command, root: Path) -> None:
+    path, _ = build_engine(tiny_request(root.parent))
+    path.unlink()
+    for name in (path.stem, f"{path.stem}.onnx"):
+        done = command("threshold", name)
+        assert done.code == 4
+        assert f"{path.name} is" in done.err
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,10 @@ def _verdict(report: BenchReport, chosen: EngineRow | None) -> str:
         for value, label, warn in _key_figures(report, chosen)
     )
     reason = escape(report.recommended.reason)
+    doubt = f"<p>{escape(report.doubt())}</p>" if report.doubt() else ""
     return (
         f'<section class="verdict{"" if kept else " over"}"><p class="kicker">The engine to use</p>'
-        f"<h2>{escape(chosen.name)}</h2><p>{reason[0].upper()}{reason[1:]}.</p>"
+        f"<h2>{escape(chosen.name)}</h2><p>{reason[0].upper()}{reason[1:]}.</p>{doubt}"
         f'<div class="tiles">{tiles}</div></section>'
     )
 

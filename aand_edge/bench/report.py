@@ -19,6 +19,7 @@ from aand_edge.bench.memory import Memory
 FIGURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
 FIGURE_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO", "f1_max": "F1-max"}
 TOLERATED_DROP = 0.01  # of any figure against the reference, for an engine to be recommended
+WEAK = 0.8  # image AUROC of the reference: below it one in five pairs of a good and a bad part is ordered wrongly
 MARGIN = 1.05  # an engine must be faster by this factor to be preferred to the reference
 
 
@@ -207,7 +208,18 @@ class BenchReport:
         """The recommendation in one sentence, and whether the budget is kept."""
         if self.recommended is None:
             return "Only a yardstick was measured."
-        return f"Use {self.recommended.engine}: {self.recommended.reason}."
+        return f"Use {self.recommended.engine}: {self.recommended.reason}. {self.doubt()}".rstrip()
+
+    def doubt(self) -> str:
+        """A sentence where no choice of an engine helps, since the model they all came from is weak; else empty."""
+        name = self.reference or (self.recommended.engine if self.recommended else None)
+        auroc = self.row(name).figures()["image_auroc"] if name is not None else None
+        if auroc is None or auroc >= WEAK:
+            return ""
+        return (
+            f"But the model itself hardly tells good from bad (image AUROC {auroc:.2f}, 0.5 is chance): "
+            "training longer, or on more pictures, comes before the choice of an engine."
+        )
 
     def to_markdown(self) -> str:
         lines = [f"# Bench: {self.category}", "", f"**{self.verdict()}**", ""]

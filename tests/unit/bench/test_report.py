@@ -5,6 +5,7 @@ from rich.console import Console
 
 from aand_edge.bench.latency import Latency
 from aand_edge.bench.memory import Memory
+from aand_edge.bench.page import to_html
 from aand_edge.bench.report import Pictures, recommend
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -62,6 +63,22 @@ def test_yardsticks_alone_are_not_recommended(report):
     assert recommend([timed(report.rows[0], "torch", 9, deployable=False)], "torch", None) is None
     bare = replace(report, recommended=None)
     assert "yardstick" in bare.verdict()
+
+
+def test_a_weak_model_is_told_beside_the_engine_to_use(report):
+    def of_a_model_with(auroc):
+        metrics = replace(report.rows[0].accuracy.metrics, image_auroc=auroc)
+        rows = tuple(replace(row, accuracy=replace(row.accuracy, metrics=metrics)) for row in report.rows)
+        return replace(report, rows=rows)
+
+    said = "the model itself hardly tells good from bad (image AUROC 0.62, 0.5 is chance): training longer"
+    weak = of_a_model_with(0.62)
+    assert said in weak.verdict()
+    assert said in weak.to_markdown()
+    assert said in to_html(weak)
+    for auroc in (0.8, None):
+        assert of_a_model_with(auroc).doubt() == ""
+        assert "hardly" not in to_html(of_a_model_with(auroc))
 
 
 @pytest.mark.parametrize(

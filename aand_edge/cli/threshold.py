@@ -44,6 +44,8 @@ def command(
         raise UsageError(f"There is no rule '{rule}'", "Choose conformal, f1 or rate.")
     if value is not None and not math.isfinite(value):
         raise UsageError(f"A threshold of {value} judges nothing", "Give --set a finite number.")
+    if value is not None and value < 0:
+        raise UsageError(f"A threshold of {value} rejects every part: no score is below 0", "Give --set 0 or more.")
     if value is not None and (rule is not None or false_rejects is not None):
         raise UsageError("--set takes the value as it is", "Leave --rule and --false-rejects out.")
     if rule in (None, "conformal") and any((data, layout, category)):

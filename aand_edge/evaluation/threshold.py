@@ -91,7 +91,13 @@ def f1_threshold(scores: Scores, anomalous: NDArray[np.bool_]) -> Threshold:
     rejected = np.bincount(inverse)[::-1].cumsum()
     f1 = 2 * hits / (rejected + anomalous.sum())
     cut = len(levels) - 1 - int(np.argmax(f1))
-    return Threshold(value=_below(levels, cut), rule="f1", calibrated_on=len(scores), note=f"F1 {f1.max():.3f}.")
+    value = _below(levels, cut)
+    good, above = ~anomalous, scores > value
+    note = (
+        f"F1 {f1.max():.3f}: of these pictures it rejects {(good & above).sum()} of {good.sum()} good ones and misses "
+        f"{(anomalous & ~above).sum()} of {anomalous.sum()} anomalous ones; it promises nothing for new ones."
+    )
+    return Threshold(value=value, rule="f1", calibrated_on=len(scores), note=note)
 
 
 def _below(levels: NDArray[np.float64], cut: int) -> float:

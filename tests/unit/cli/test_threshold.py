@@ -15,6 +15,11 @@ from tests.commands import Command
 from tests.graphs import tiny_request
 from tests.models import write_card, write_category
 
+F1 = (
+    "F1 1.000: of these pictures it rejects 0 of 1 good ones and misses 0 of 1 anomalous ones; "
+    "it promises nothing for new ones."
+)
+
 
 def write_labelled(folder: Path) -> Path:
     """Black good parts, and a grey one with a defect."""
@@ -52,6 +57,15 @@ def test_pictures_of_another_name_are_warned_of_and_stay_in_the_note(
     assert done.code == 0
     assert "warning: tiny was trained on tiny; it is judged on cap" in done.err
     note = EngineManifest.read(engine).threshold.note
-    assert note == "F1 1.000. It was read from pictures of cap; the model was trained on tiny."
+    assert note == f"{F1} It was read from pictures of cap; the model was trained on tiny."
     assert command("threshold", "--rule", "f1").code == 0
-    assert EngineManifest.read(engine).threshold.note == "F1 1.000."
+    assert EngineManifest.read(engine).threshold.note == F1
+
+
+def test_a_threshold_below_every_score_is_refused(command: Command, engine: Path) -> None:
+    before = EngineManifest.read(engine).threshold
+    done = command("threshold", "--set", "-0.5")
+    assert done.code == 2
+    assert "no score is below 0" in done.err
+    assert EngineManifest.read(engine).threshold == before
+    assert command("threshold", "--set", "0").code == 0

@@ -121,7 +121,10 @@ def test_f1_of_overlapping_scores_by_hand():
     scores, kinds = np.array([0.9, 0.7, 0.5, 0.4]), labels("x.x.")
     threshold = f1_threshold(scores, kinds)
     assert threshold.value == pytest.approx(0.45)
-    assert "0.800" in threshold.note
+    assert threshold.note == (
+        "F1 0.800: of these pictures it rejects 1 of 2 good ones and misses 0 of 2 anomalous ones; "
+        "it promises nothing for new ones."
+    )
 
 
 def test_f1_rejects_everything_where_that_is_best():

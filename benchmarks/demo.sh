@@ -4,7 +4,10 @@
 set -euo pipefail
 workspace=$1
 data=${2:-}
-[ -z "$data" ] || data=$(cd "$data" && pwd)
+if [ -n "$data" ] && ! data=$(cd "$data" 2>/dev/null && pwd); then
+  echo "error: There is no folder ${2}. Give DATA the folder of your pictures, or leave it out for a rendered set." >&2
+  exit 2
+fi
 
 mkdir -p "$workspace"
 if [ ! -f "$workspace/aand-edge.toml" ]; then

@@ -1,7 +1,7 @@
 """What a lighter backbone and a lower precision lose and gain: bench's JSON of several models as one plot.
 
-    aand-edge bench --eager --json > benchmarks/results/screw-resnet18.json        # one for each backbone
-    python benchmarks/pareto.py benchmarks/results/screw-*.json
+    aand-edge bench ENGINE … --data DIR --json > benchmarks/results/screw-pareto.json      # of all backbones in one run
+    python benchmarks/pareto.py benchmarks/results/screw-pareto.json
 
 Latency of different files is comparable only where they come from one machine: their devices must be the same.
 Writes docs/pareto.svg; a line joins the engines that no other beats in both speed and accuracy.
@@ -17,16 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib import ticker
 
 FIGURES = {"image_auroc": "image AUROC", "aupro": "AUPRO"}
+COLOURS = ("#1f6feb", "#d9622b", "#2a8f5a", "#8a4fbf", "#6b7280")
+ROOM = 0.01  # above and below what is shown: a thousandth must not look like a gulf
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "pareto.svg"
 
 
 @dataclass(frozen=True)
 class Point:
-    """An engine: its backbone and precision, the median latency in ms, its figures by name."""
+    """An engine: its model and precision, the median latency in ms, its figures by name."""
 
-    name: str
+    model: str
+    precision: str
     milliseconds: float
     figures: dict[str, float]
 
@@ -35,7 +39,8 @@ def points(bench: dict[str, Any]) -> list[Point]:
     """The engines of a bench report, PyTorch left out."""
     return [
         Point(
-            f"{engine['name'].split('.')[0].removeprefix(bench['category'] + '-')} {engine['precision']}",
+            engine["name"].split(".")[0].removeprefix(bench["category"] + "-"),
+            engine["precision"],
             engine["latency_ms"]["p50"],
             {figure: engine[figure] for figure in FIGURES},
         )
@@ -57,18 +62,30 @@ def draw(engines: Sequence[Point], category: str, device: str) -> None:
     """Write the plot: a panel a figure, time logarithmic."""
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "aand-edge", "font.size": 10})
     canvas, panels = plt.subplots(1, len(FIGURES), figsize=(10, 4), layout="constrained")
+    colours = dict(zip(sorted({each.model for each in engines}), COLOURS, strict=False))
     for panel, (figure, label) in zip(panels, FIGURES.items(), strict=True):
         best = front(engines, figure)
-        panel.plot([p.milliseconds for p in best], [p.figures[figure] for p in best], color="#9aa4b2", zorder=1)
-        for point in engines:
+        panel.plot([p.milliseconds for p in best], [p.figures[figure] for p in best], color="#c4ccd6", zorder=1)
+        for model, colour in colours.items():
+            own = [each for each in engines if each.model == model]
+            panel.scatter([p.milliseconds for p in own], [p.figures[figure] for p in own], color=colour, label=model)
+        for rank, point in enumerate(sorted(engines, key=lambda each: each.milliseconds)):
             place = (point.milliseconds, point.figures[figure])
-            panel.scatter(*place, color="#1f6feb" if point in best else "#9aa4b2", zorder=2)
-            panel.annotate(point.name, place, xytext=(6, 5), textcoords="offset points", fontsize=8)
+            above = 6 if rank % 2 else -13  # of two neighbours one is told above and one below
+            panel.annotate(
+                point.precision, place, xytext=(0, above), textcoords="offset points", ha="center", fontsize=8
+            )
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5)))
+        panel.xaxis.set_major_formatter(ticker.ScalarFormatter())
+        panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         panel.set_xlabel("milliseconds a frame, median")
         panel.set_title(label, loc="left")
-        panel.margins(x=0.25, y=0.2)
+        values = [each.figures[figure] for each in engines]
+        panel.set_ylim(min(values) - ROOM, max(values) + ROOM)
+        panel.margins(x=0.15)
         panel.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False)
     canvas.suptitle(f"{category}, 256², batch 1, {device}", fontsize=10, color="#57606a")
     canvas.savefig(TARGET, metadata={"Date": None})
 

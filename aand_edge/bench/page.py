@@ -65,7 +65,7 @@ def _key_figures(report: BenchReport, row: EngineRow) -> list[tuple[str, str, bo
     figures = [
         (
             f"{_short(row.latency.p50)} ms",
-            "half of all answers take no longer (P50): what engines are chosen by",
+            "half of all answers take no longer (P50)",
             False,
         ),
         (f"{_short(row.latency.p99)} ms", f"99 of 100 answers take no longer{budget}", not kept),

@@ -23,9 +23,10 @@ from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import read_category
 from aand_edge.evaluation.threshold import conformal_threshold
-from aand_edge.model.aand import blur
+from aand_edge.model.aand import EQUAL, LevelWeights
 from aand_edge.training.checkpoint import load_model
-from benchmarks.scores import look
+from aand_edge.training.levels import even_weights
+from benchmarks.scores import added, look
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SPLITS = 2000
@@ -45,31 +46,29 @@ class Kept:
 
 
 class Good:
-    """Good pictures that nobody trained on: blurred levels, and what their standard deviation needs."""
+    """Distances of good pictures that nobody trained on, and the scores that weights make of them."""
 
-    def __init__(self, levels: list[Tensor]) -> None:
-        self.maps = [blur(level) for level in levels]
-        self.means = torch.stack([level.double().mean(dim=(1, 2)) for level in levels])  # (3, N)
-        self.squares = torch.stack([level.double().square().mean(dim=(1, 2)) for level in levels])
+    def __init__(self, levels: list[Tensor], size: int) -> None:
+        self.levels = levels
+        self.maps = [added([level], size) for level in levels]
 
     def __len__(self) -> int:
         return len(self.maps[0])
 
-    def scores(self, weights: Tensor) -> NDArray[np.float32]:
+    def scores(self, weights: LevelWeights) -> NDArray[np.float32]:
         """(N,) of the map with these weights."""
-        whole = sum(float(weight) * each for weight, each in zip(weights, self.maps, strict=True))
-        assert isinstance(whole, Tensor)
-        return whole.flatten(1).amax(dim=1).numpy()
+        first, second, third = (weight * each for weight, each in zip(weights, self.maps, strict=True))
+        return (first + second + third).flatten(1).amax(dim=1).numpy()
 
-    def standardised(self, rows: NDArray[np.int64]) -> Tensor:
-        """(3,) 1 / σ of each level on those pictures; a common factor changes no verdict."""
-        return (self.squares[:, rows].mean(dim=1) - self.means[:, rows].mean(dim=1).square()).rsqrt()
+    def standardised(self, rows: NDArray[np.int64]) -> LevelWeights:
+        """The weights that these pictures give."""
+        return even_weights([level[rows] for level in self.levels])
 
 
 def kept(good: Good) -> Iterator[Kept]:
     """What was promised and found, for every number of held-out pictures and both ways to weigh the levels."""
     rng = np.random.default_rng(0)
-    equal = good.scores(torch.ones(3))
+    equal = good.scores(EQUAL)
     for held_out in (count for count in HELD_OUT if 2 * count <= len(good)):
         splits = [np.split(rng.permutation(len(good)), [held_out]) for _ in range(SPLITS)]
         promised = conformal_threshold(equal[:held_out], RATE).promised_false_rejects
@@ -111,7 +110,7 @@ def main() -> None:
     samples = [each for each in category.train if each.path.relative_to(category.root).as_posix() in card.holdout]
     samples += [each for each in category.test if not each.anomalous]
     with torch.inference_mode():
-        good = Good(look(model, samples)[0])
+        good = Good(look(model, samples)[0], model.size)
         rows = list(kept(good))
     out = RESULTS / f"promise-{options.name}"
     write_json(out.with_suffix(".json"), {"device": describe_device(), "rows": [asdict(row) for row in rows]})

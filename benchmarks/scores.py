@@ -29,6 +29,7 @@ from aand_edge.data.pictures import read_picture
 from aand_edge.evaluation.metrics import Metrics, evaluate
 from aand_edge.model.aand import Aand, blur, cosine_distance
 from aand_edge.training.checkpoint import load_model
+from aand_edge.training.levels import even_weights
 from aand_edge.training.loop import in_chunks
 from aand_edge.training.pictures import load_pictures
 
@@ -37,11 +38,11 @@ BATCH = 8
 LARGEST = 500  # values of a map of 256 × 256
 FIGURES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 
-Levels = list[Tensor]  # (N, S, S) of each level
+Levels = list[Tensor]  # (N, H_k, W_k) of each level
 
 
 def look(model: Aand, samples: Sequence[Sample]) -> tuple[Levels, Levels]:
-    """1 − cos and the gate of each level, up-sampled; no gates without amplifiers."""
+    """1 − cos and the gate of each level; no gates without amplifiers."""
     distances: list[Levels] = [[], [], []]
     gates: list[Levels] = [[] for _ in model.raas()]
     pictures = load_pictures(samples, model.size).float()
@@ -49,9 +50,9 @@ def look(model: Aand, samples: Sequence[Sample]) -> tuple[Levels, Levels]:
         vanilla = model.teacher(pictures[rows])
         advanced = model.amplify(vanilla)
         for level, (a, s) in enumerate(zip(advanced, model.restore(advanced), strict=True)):
-            distances[level].append(up(cosine_distance(a, s), model.size))
+            distances[level].append(cosine_distance(a, s))
         for level, raa in enumerate(model.raas()):
-            gates[level].append(up(raa.gate(vanilla[level])[:, 0], model.size))
+            gates[level].append(raa.gate(vanilla[level])[:, 0])
     return [torch.cat(each) for each in distances], [torch.cat(each) for each in gates]
 
 
@@ -60,33 +61,25 @@ def up(maps: Tensor, size: int) -> Tensor:
     return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=True)[:, 0]
 
 
-def ways(distances: Levels, gates: Levels, good: Levels) -> Iterator[tuple[str, Tensor, int]]:
-    """Name, maps (N, S, S) and how many of the largest values the score is the mean of; the paper's first.
+def ways(distances: Levels, gates: Levels, good: Levels, size: int) -> Iterator[tuple[str, Tensor, int]]:
+    """Name, maps (N, size, size) and how many of the largest values the score is the mean of; the paper's first.
 
     good   distances of held-out good pictures
     """
-    yield "sum", added(distances), 1
-    yield f"sum, mean of the {LARGEST} largest", added(distances), LARGEST
-    yield "without level 1", added(distances[1:]), 1
-    means, deviations = [each.mean() for each in good], [each.std() for each in good]
-    yield "each level over its mean on held-out good parts", added(over(distances, means)), 1
-    yield (
-        "each level over its standard deviation there (`--levels standardised`)",
-        added(over(distances, deviations)),
-        1,
-    )
+    yield "sum", added(distances, size), 1
+    yield f"sum, mean of the {LARGEST} largest", added(distances, size), LARGEST
+    yield "without level 1", added(distances[1:], size), 1
+    means = [level / other.mean() for level, other in zip(distances, good, strict=True)]
+    yield "each level over its mean on held-out good parts", added(means, size), 1
+    even = [weight * level for weight, level in zip(even_weights(good), distances, strict=True)]
+    yield "each level over its standard deviation there (`--levels standardised`)", added(even, size), 1
     if gates:
-        yield "each level times its gate", added([d * w for d, w in zip(distances, gates, strict=True)]), 1
+        yield "each level times its gate", added([d * w for d, w in zip(distances, gates, strict=True)], size), 1
 
 
-def over(levels: Levels, divisors: Sequence[Tensor]) -> Levels:
-    """Each level divided by its number."""
-    return [level / divisor for level, divisor in zip(levels, divisors, strict=True)]
-
-
-def added(levels: Sequence[Tensor]) -> Tensor:
-    """The map of levels: their sum, blurred."""
-    return blur(torch.stack(list(levels)).sum(dim=0))
+def added(levels: Sequence[Tensor], size: int) -> Tensor:
+    """The map (N, size, size) of levels: up-sampled, summed, blurred."""
+    return blur(torch.stack([up(level, size) for level in levels]).sum(dim=0))
 
 
 def judged(folder: Path, root: Path, masks: Sequence[np.ndarray | None]) -> dict[str, Metrics]:
@@ -101,7 +94,7 @@ def judged(folder: Path, root: Path, masks: Sequence[np.ndarray | None]) -> dict
             name: evaluate(
                 maps.flatten(1).topk(count, dim=1).values.mean(dim=1).numpy(), anomalous, maps.numpy(), masks
             )
-            for name, maps, count in ways(distances, gates, good)
+            for name, maps, count in ways(distances, gates, good, model.size)
         }
 
 

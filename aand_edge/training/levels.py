@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -15,19 +16,25 @@ Levels = Literal["equal", "standardised"]
 
 
 def standardised(model: Aand, pictures: Tensor, compute: Compute) -> LevelWeights:
-    """Weights that give all levels one standard deviation on good parts; three in sum, as the paper's 1, 1, 1.
+    """`even_weights` on good parts.
 
     pictures   uint8 (N, 3, S, S), held out: on those that it was trained on the student is too even
     """
     model.eval()
-    sums, squares = torch.zeros(2, 3, dtype=torch.float64)
+    distances: list[list[Tensor]] = [[], [], []]
     with torch.no_grad(), full_float32():
         for rows in in_chunks(len(pictures), 8):
             advanced = model.advanced(compute.pictures(pictures[rows]).float())
-            levels = [cosine_distance(a, s).double() for a, s in zip(advanced, model.restore(advanced), strict=True)]
-            sums += torch.stack([level.mean(dim=(1, 2)).sum() for level in levels]).cpu()
-            squares += torch.stack([level.square().mean(dim=(1, 2)).sum() for level in levels]).cpu()
-    variances = squares / len(pictures) - (sums / len(pictures)).square()
-    inverse = variances.clamp_min(1e-12).rsqrt()
+            for level, (a, s) in enumerate(zip(advanced, model.restore(advanced), strict=True)):
+                distances[level].append(cosine_distance(a, s).cpu())
+    return even_weights([torch.cat(level) for level in distances])
+
+
+def even_weights(distances: Sequence[Tensor]) -> LevelWeights:
+    """Weights that give all levels one standard deviation; three in sum, as the paper's 1, 1, 1.
+
+    distances   1 − cos of each level, (N, H_k, W_k), before they are up-sampled
+    """
+    inverse = torch.stack([1 / level.double().std(correction=0).clamp_min(1e-6) for level in distances])
     first, second, third = (3 * inverse / inverse.sum()).tolist()
     return first, second, third

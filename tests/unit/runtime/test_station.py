@@ -69,7 +69,7 @@ port = 0
     assert sorted(line["number"] for line in lines if line["event"] == "pulsed") == list(range(6))
     assert len(list((tmp_path / "out/rejects").glob("*-map.npy"))) == 6
     moves = [json.loads(line)["rejecting"] for line in (tmp_path / "gate.log").read_text().splitlines()]
-    assert True in moves
+    assert any(moves)
     assert moves[-1] is False
     assert sum(isinstance(event, Pulsed) for event in watcher.seen) == 6
 
@@ -259,7 +259,7 @@ def test_a_second_signal_leaves_gate_and_sinks_their_time_to_close(
     told = [json.loads(line)["event"] for line in (tmp_path / "out/verdicts.jsonl").read_text().splitlines()]
     assert (told.count("inspected"), told.count("pulsed")) == (3, 3)
     moves = [json.loads(line)["rejecting"] for line in (tmp_path / "gate.log").read_text().splitlines()]
-    assert True in moves
+    assert any(moves)
     assert moves[-1] is False
 
 

@@ -117,10 +117,18 @@ def check_seal(graph: Path) -> bool:
     return True
 
 
-def graph_stem(name: str, frame: tuple[int, int] | None, batch: int = 1) -> str:
-    """What the files of one export begin with: the model's name, the frame (width, height), and several at a time."""
+def graph_stem(
+    name: str,
+    frame: tuple[int, int] | None,
+    batch: int = 1,
+    roi: tuple[int, int, int, int] | None = None,
+) -> str:
+    """What the files of one export begin with: the model's name, the frame (width, height), the region of it (x, y,
+    width, height), and several at a time: "part-1280x720-roi280-0-720-720-b2".
+    """
     of_frame = "" if frame is None else f"-{frame[0]}x{frame[1]}"
-    return name + of_frame + (f"-b{batch}" if batch > 1 else "")
+    of_region = "" if roi is None else f"-roi{'-'.join(map(str, roi))}"
+    return name + of_frame + of_region + (f"-b{batch}" if batch > 1 else "")
 
 
 def stem_of(graph: Path) -> str:

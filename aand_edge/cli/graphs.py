@@ -114,7 +114,8 @@ def _exported(folder: Path, precision: Precision, taken: Taken, like: GraphFacts
 
 def _files(folder: Path, suffix: str, taken: Taken) -> GraphFiles:
     """What `export` calls the graph of a model and its held-out set: the model's name counts, not the folder's."""
-    stem = graph_stem(ModelCard.read(folder / CARD).name, parse_frame(taken.frame), taken.batch)
+    name = ModelCard.read(folder / CARD).name
+    stem = graph_stem(name, parse_frame(taken.frame), taken.batch, parse_roi(taken.roi))
     return GraphFiles(folder / f"{stem}.{suffix}.onnx", holdout_path(folder, stem))
 
 

@@ -16,6 +16,7 @@ from aand_edge.engines.registry import find_backend
 from aand_edge.engines.triton.runner import ask, load_served
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import ArtefactMismatchError, UsageError
+from aand_edge.graph_facts import graph_stem
 
 EnginePlace = Path | TritonUri
 
@@ -141,18 +142,31 @@ def rebuild_hint(manifest: EngineFacts) -> str:
     commands = [build]
     if manifest.colour == "RGB":  # which only an export can ask for; a build keeps to the graph that lies there
         commands.insert(0, ["aand-edge", "export", manifest.model, *precision, *taken, "--colour", "RGB"])
-    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`."
+    name = _rebuilt_name(manifest)
+    told = "" if name == manifest.name else f" It is called {name} then."  # an older version, or a graph of its own
+    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`.{told}"
+
+
+def _rebuilt_name(manifest: EngineFacts) -> str:
+    """What `build` calls the engine that it makes of the model."""
+    height, width = manifest.frame
+    frame = (width, height) if _framed(manifest) else None
+    return f"{graph_stem(manifest.model, frame, manifest.batch, manifest.roi)}.{manifest.backend}.{manifest.precision}"
 
 
 def _taken(manifest: EngineFacts) -> list[str]:
     """What the engine takes at a call, as the options say it."""
     height, width = manifest.frame
-    framed = manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
     return [
-        *(["--frame", f"{width}x{height}"] if framed else []),
+        *(["--frame", f"{width}x{height}"] if _framed(manifest) else []),
         *(["--roi", ",".join(map(str, manifest.roi))] if manifest.roi else []),
         *(["--batch", str(manifest.batch)] if manifest.batch > 1 else []),
     ]
+
+
+def _framed(manifest: EngineFacts) -> bool:
+    """Whether crop and resize are in the graph."""
+    return manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
 
 
 def _options(built: Mapping[str, Any]) -> list[str]:

@@ -90,7 +90,7 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
     if options.colour == "BGR":
         frames = np.ascontiguousarray(frames[..., ::-1])
     fused, kept, overflows = _fuse(model, options, geometry, frames)
-    stem = graph_stem(card.name, options.frame, options.batch)
+    stem = graph_stem(card.name, options.frame, options.batch, options.roi)
     graph, holdout = folder / f"{stem}.{options.precision}.onnx", holdout_path(folder, stem)
     with atomic_path(graph) as candidate:
         write_graph(fused, replace(facts, float32=kept), candidate, graph)

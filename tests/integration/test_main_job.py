@@ -183,6 +183,7 @@ def test_a_region_of_a_larger_frame_is_built_and_benched(engines: Path) -> None:
     built = answer(engines, "build", "--frame", "320x240", "--roi", "40,0,240,240")
     assert built["frame"] == [240, 320]
     assert built["roi"] == [40, 0, 240, 240]
+    assert built["name"] == "sample-efficientnet_lite0-320x240-roi40-0-240-240.openvino.fp32"
     report = answer(engines, "bench", built["name"], "--repeats", "3", "--out", "region")
     # The part is squeezed, so the briefly trained model judges it badly; but the map must lie where the region does.
     assert report["engines"][0]["pixel_auroc"] > 0.7

@@ -11,6 +11,8 @@ import onnxruntime as ort
 import pytest
 
 from aand_edge.artifacts import HoldoutSet, ModelCard
+from aand_edge.cli.graphs import GraphFiles, Taken, find_graph
+from aand_edge.config import Workspace
 from aand_edge.errors import AandEdgeError, DataError, UsageError
 from aand_edge.export import parity
 from aand_edge.export.export import Exported, ExportOptions, _drawn, export_model
@@ -72,13 +74,26 @@ def test_held_out_pictures_travel_as_the_graph_takes_them(export: Export) -> Non
         assert session.run(["score"], {"image": frame[None]})[0][0] == pytest.approx(score, abs=1e-4)
 
 
-@pytest.mark.parametrize("roi", [None, (40, 10, 120, 100)])
-def test_crop_and_resize_go_into_the_graph(export: Export, roi: tuple[int, int, int, int] | None) -> None:
+@pytest.mark.parametrize(("roi", "mark"), [(None, ""), ((40, 10, 120, 100), "-roi40-10-120-100")])
+def test_crop_and_resize_go_into_the_graph(export: Export, roi: tuple[int, int, int, int] | None, mark: str) -> None:
     exported = export(frame=FRAME, roi=roi)
-    assert exported.graph.name == "part-200x120.fp32.onnx"
+    assert exported.graph.name == f"part-200x120{mark}.fp32.onnx"
     assert exported.facts.frame == (120, 200)
     assert exported.facts.roi == roi
     assert HoldoutSet.read(exported.holdout).frames.shape == (3, 120, 200, 3)
+
+
+def test_graphs_of_two_regions_lie_side_by_side(model: Path, export: Export) -> None:
+    regions = [(40, 10, 120, 100), (0, 0, 120, 100)]
+    exported = [export(frame=FRAME, roi=roi) for roi in regions]
+    for roi, one in zip(regions, exported, strict=True):
+        written = one.graph.stat().st_mtime_ns
+        taken = Taken("200x120", ",".join(map(str, roi)))
+        files = find_graph(Workspace.open(model), str(model), "fp32", taken)
+        assert files == GraphFiles(one.graph, one.holdout)
+        assert one.graph.stat().st_mtime_ns == written, "it serves as it lies there"
+        assert GraphFacts.from_graph(files.graph).roi == roi
+        assert HoldoutSet.read(files.holdout).roi == roi
 
 
 def test_a_batch_is_static(model: Path, export: Export) -> None:

@@ -24,7 +24,8 @@ from aand_edge.data.layouts import Sample
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.synthesis import patch_mask
 from aand_edge.model.aand import Aand
-from aand_edge.model.losses import AMPLIFY_WEIGHT, HARD_PATCHES, distillation, focal
+from aand_edge.model.choices import HARD_PATCHES
+from aand_edge.model.losses import AMPLIFY_WEIGHT, distillation, focal
 from aand_edge.training.loop import make_optimiser
 from aand_edge.training.recipe import Recipe
 

@@ -24,7 +24,7 @@ from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device
 from aand_edge.data.layouts import Sample, read_category
 from aand_edge.model.aand import Aand
-from aand_edge.model.losses import HARD_PATCHES
+from aand_edge.model.choices import HARD_PATCHES
 from aand_edge.model.weights import load_teacher
 from aand_edge.training.compute import choose_compute
 from aand_edge.training.loop import epoch_generator

@@ -21,11 +21,12 @@ def command(
     from aand_edge.cli.lookup import find_model, trained_category
     from aand_edge.cli.show import answer, facts, percent, say, ticking
     from aand_edge.config import Workspace
-    from aand_edge.training.evaluate import evaluate_model
 
     workspace = Workspace.open()
     folder = find_model(workspace, model)
     parts = trained_category(workspace, folder, data, layout, category)
+    from aand_edge.training.evaluate import evaluate_model  # PyTorch takes seconds to load
+
     with ticking("evaluate") as tick:
         card, metrics = evaluate_model(folder, parts, device, tick)
     if parts.name != card.data["category"]:

@@ -63,19 +63,21 @@ def command(
         refuse_with("--engine", locked=locked or None, batch=batch, max_batch=max_batch)
         serve_engine(workspace, model, engine, triton, instances, as_json)
         return
-    from aand_edge.export.export import ExportOptions
-    from aand_edge.export.served import check_servable
-
     asked = checked_precision(precision or workspace.settings.build.precision)
     if triton is not None:
+        from aand_edge.export.served import check_servable
+
         refuse_with("--triton", batch=batch)  # the server joins what it is asked
         check_servable(asked)
     refuse_without(
         "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None
     )
     frames = batch or (workspace.settings.build.batch if triton is None else 1)
-    options = ExportOptions(asked, parse_frame(frame), parse_roi(roi), _checked_colour(colour), frames)
+    taken = parse_frame(frame), parse_roi(roi), _checked_colour(colour), frames
     folder = find_model(workspace, model)
+    from aand_edge.export.export import ExportOptions  # PyTorch takes seconds to load
+
+    options = ExportOptions(asked, *taken)
     if asked == "int8":
         regions = parse_regions(quantise, workspace.settings.build.quantise)
         int8 = Int8(regions, 8 if weight_bits is None else weight_bits, workspace.settings.calibrate, locked)

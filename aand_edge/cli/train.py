@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aand_edge.artifacts import ModelCard
     from aand_edge.config import Settings, Workspace
     from aand_edge.data.layouts import Category
-    from aand_edge.training.train import TrainingOptions
+    from aand_edge.training.options import TrainingOptions
 
 
 def command(
@@ -66,8 +66,6 @@ def command(
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import TrainingBars, answer, say
     from aand_edge.config import Workspace
-    from aand_edge.training.preview import write_preview
-    from aand_edge.training.train import train
 
     workspace = Workspace.open()
     asked = _with(
@@ -101,12 +99,19 @@ def command(
             textures=textures,
         )
     options = replace(_options(Workspace(workspace.root, asked)), cache_mb=cache_mb, fresh=fresh)
+    if preview is not None and preview.suffix.lower() != ".png":
+        raise UsageError(f"The preview {preview} is no PNG", "Give it a name that ends in .png.")
     parts = open_category(workspace, data, layout, category)
+    folder = _folder(workspace, parts, options, name)
+    # PyTorch takes seconds to load: what can be told without it was told.
     if preview is not None:
+        from aand_edge.training.preview import write_preview
+
         write_preview(parts, preview, options)
         answer({"preview": str(preview)}, as_json, f"Synthetic anomalies: {preview}")
         return
-    folder = _folder(workspace, parts, options, name)
+    from aand_edge.training.train import train
+
     if (folder / CARD).is_file():
         say(f"{folder.name} is trained already: this training replaces it when it is through; --name keeps both")
     before = _saved_at(folder)
@@ -148,9 +153,9 @@ def _with(settings: Settings, **options: dict[str, Any]) -> Settings:
 
 
 def _options(workspace: Workspace) -> TrainingOptions:
-    """What the settings ask for. Raises UsageError or MissingDependencyError where it cannot be."""
+    """What the settings ask for. Raises UsageError where it cannot be."""
+    from aand_edge.training.options import TrainingOptions
     from aand_edge.training.recipe import find_recipe
-    from aand_edge.training.train import TrainingOptions
 
     model, stages = workspace.settings.model, workspace.settings.train
     recipe = find_recipe(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aand_edge.errors import UsageError
 from aand_edge.model.amplification import Amplifier
-from aand_edge.model.backbones import Features, build_teacher, find_backbone
+from aand_edge.model.backbones import Features, build_teacher
+from aand_edge.model.choices import check_size, find_backbone
 from aand_edge.model.student import OneClassBottleneck, Student
 
 BLUR_SIGMA = 4.0  # pixels of the map
@@ -72,17 +72,6 @@ class Aand(nn.Module):
         advanced = self.advanced(pictures)
         blurred = blur(anomaly_map(advanced, self.restore(advanced), self.size, self.level_weights))
         return blurred, blurred.flatten(1).amax(dim=1)
-
-
-# What training holds of a picture grows with the square: about 0.25 GB at 224² with the largest backbone, so that at
-# this side the two pictures which BatchNorm needs at least fill a GPU of 40 GB.
-LARGEST = 2048
-
-
-def check_size(size: int) -> None:
-    """Raises UsageError where a picture of `size` pixels a side fits neither strides of 4 to 32 nor any memory."""
-    if not 64 <= size <= LARGEST or size % 32:
-        raise UsageError(f"A picture size of {size} does not fit", f"Take a multiple of 32, from 64 to {LARGEST}.")
 
 
 def as_features(levels: Iterable[Tensor]) -> Features:

@@ -11,69 +11,16 @@ Pictures enter as RGB in grey levels (0 … 255); each backbone normalises them 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from aand_edge.errors import UsageError
+from aand_edge.model.choices import Backbone
 
 Features = tuple[Tensor, Tensor, Tensor]  # levels 1, 2, 3: (B, C_k, H_k, W_k)
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """What the rest of the network must know of a teacher.
-
-    channels   of F₁, F₂, F₃
-    depths     residual blocks in stages 1, 2, 3 and, for the bottleneck, 4
-    width      of a Bottleneck's inner convolution, per 64 planes
-    """
-
-    name: str
-    block: Literal["basic", "bottleneck", "inverted"]
-    channels: tuple[int, int, int]
-    depths: tuple[int, int, int, int]
-    width: int = 64
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    strides: tuple[int, int, int] = (4, 8, 16)
-
-    @property
-    def expansion(self) -> int:
-        return 4 if self.block == "bottleneck" else 1
-
-
-BACKBONES = {
-    each.name: each
-    for each in (
-        Backbone("wide_resnet50_2", "bottleneck", (256, 512, 1024), (3, 4, 6, 3), width=128),
-        Backbone("resnet50", "bottleneck", (256, 512, 1024), (3, 4, 6, 3)),
-        Backbone("resnet34", "basic", (64, 128, 256), (3, 4, 6, 3)),
-        Backbone("resnet18", "basic", (64, 128, 256), (2, 2, 2, 2)),
-        Backbone(
-            "efficientnet_lite0",
-            "inverted",
-            (24, 40, 112),
-            (2, 2, 3, 2),
-            mean=(127.0, 127.0, 127.0),
-            std=(128.0, 128.0, 128.0),
-        ),
-    )
-}
-
-
-def find_backbone(name: str) -> Backbone:
-    """The backbone of that name. Raises UsageError, naming those there are."""
-    if name not in BACKBONES:
-        raise UsageError(f"There is no backbone '{name}'", f"Choose one of: {', '.join(BACKBONES)}.")
-    return BACKBONES[name]
 
 
 class Teacher(nn.Module):

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from aand_edge.model.aand import cosine_distance
 from aand_edge.model.amplification import EPS, Amplifier
 from aand_edge.model.backbones import Features
+from aand_edge.model.choices import HARD_PATCHES
 
 FOCAL_ALPHA = 0.8  # weight of the anomalous class
 FOCAL_GAMMA = 2.0
 AMPLIFY_MARGIN = 0.3
 AMPLIFY_WEIGHT = 0.1
 MAX_NORMAL, MAX_ANOMALOUS = 5000, 1000  # patches of each kind that are paired, a level
-HARD_PATCHES = 10  # K_h
 
 
 def focal(gate: Tensor, mask: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aand_edge.model.backbones import Backbone, Features, InvertedResidual, conv_bn, resnet_stage
+from aand_edge.model.backbones import Features, InvertedResidual, conv_bn, resnet_stage
+from aand_edge.model.choices import Backbone
 
 
 class OneClassBottleneck(nn.Module):

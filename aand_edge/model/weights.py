@@ -16,7 +16,8 @@ from torch import Tensor
 from torchvision.models import get_model_weights
 
 from aand_edge.errors import MissingDependencyError, UsageError
-from aand_edge.model.backbones import Backbone, Teacher
+from aand_edge.model.backbones import Teacher
+from aand_edge.model.choices import Backbone
 
 StateDict = dict[str, Tensor]
 

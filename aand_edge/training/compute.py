@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from aand_edge.errors import MissingDependencyError, UsageError
+from aand_edge.errors import MissingDependencyError
+from aand_edge.training.options import check_device
 
 CPUINFO = Path("/proc/cpuinfo")
 BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16"})
@@ -53,12 +53,11 @@ def choose_compute(device: str = "auto") -> Compute:
 
 def find_device(device: str) -> torch.device:
     """The device of that name. Raises as `choose_compute`."""
+    check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         return torch.device("cpu")
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        raise UsageError(f"There is no device '{device}'", "Choose auto, cpu or cuda.")
     number, count = int(device.partition(":")[2] or 0), torch.cuda.device_count()
     if not torch.cuda.is_available() or not count:
         raise MissingDependencyError("No CUDA device is usable here", "Take --device cpu, or check `nvidia-smi`.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,8 +10,6 @@ from torch import Tensor
 from aand_edge.model.aand import Aand, LevelWeights, cosine_distance
 from aand_edge.training.compute import Compute, full_float32
 from aand_edge.training.loop import in_chunks
-
-Levels = Literal["equal", "standardised"]
 
 
 def standardised(model: Aand, pictures: Tensor, compute: Compute) -> LevelWeights:

@@ -12,10 +12,9 @@ from torch import Tensor
 from aand_edge.artifacts import atomic_path
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category
-from aand_edge.errors import UsageError
 from aand_edge.training.loop import epoch_generator
+from aand_edge.training.options import TrainingOptions
 from aand_edge.training.pictures import build_synthesiser, load_training
-from aand_edge.training.train import TrainingOptions
 
 COLUMNS, ROWS = 6, 4
 OUTLINE = (255, 64, 32)  # RGB
@@ -23,8 +22,6 @@ OUTLINE = (255, 64, 32)  # RGB
 
 def write_preview(category: Category, path: Path, options: TrainingOptions) -> None:
     """Write a PNG of 24 training pictures with synthetic anomalies, their masks outlined."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"The preview {path} is no PNG", "Give it a name that ends in .png.")
     check_category(category).raise_for_problems()
     generator = epoch_generator(options.seed, "preview", 0)
     rows = torch.randint(len(category.train), (COLUMNS * ROWS,), generator=generator).tolist()

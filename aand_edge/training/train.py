@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aand_edge.artifacts import CARD, FALSE_REJECTS, ModelCard, check_writable, write_json
+from aand_edge.artifacts import CARD, ModelCard, check_writable, write_json
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category, Sample
-from aand_edge.errors import ArtefactMismatchError, UsageError
+from aand_edge.errors import ArtefactMismatchError
 from aand_edge.evaluation.threshold import conformal_threshold
-from aand_edge.model.aand import Aand, check_size
-from aand_edge.model.backbones import find_backbone
-from aand_edge.model.losses import HARD_PATCHES
+from aand_edge.model.aand import Aand
 from aand_edge.model.weights import WeightsOrigin, load_teacher
 from aand_edge.training.checkpoint import Snapshot, discard_snapshot, save_model, save_snapshot
-from aand_edge.training.compute import Compute, choose_compute, find_device, full_float32
-from aand_edge.training.levels import Levels, standardised
+from aand_edge.training.compute import Compute, choose_compute, full_float32
+from aand_edge.training.levels import standardised
 from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
+from aand_edge.training.options import TrainingOptions
 from aand_edge.training.pictures import (
     TrainingPictures,
     build_synthesiser,
@@ -37,55 +36,16 @@ from aand_edge.training.pictures import (
     load_training,
     split_holdout,
 )
-from aand_edge.training.recipe import Recipe
 from aand_edge.training.stages import AdvancedFeatures, AmplifyStep, DistillStep
 
 HISTORY = "history.json"
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What a training run may be asked for; the defaults are the paper's."""
-
-    backbone: str = "wide_resnet50_2"
-    size: int = 256
-    weights: Path | None = None
-    amplify: bool = True
-    hard_patches: int = HARD_PATCHES
-    levels: Levels = "equal"  # what they count in the map
-    recipe: Recipe = field(default_factory=Recipe)
-    seed: int = 0
-    holdout: float = 0.1
-    textures: Path | None = None
-    device: str = "auto"
-    cache_mb: int = 4096  # of main memory, for the advanced features of stage two
-    false_rejects: float = FALSE_REJECTS
-    fresh: bool = False  # start over even where a snapshot lies
-
-    def __post_init__(self) -> None:
-        """Raises UsageError or MissingDependencyError for what cannot be trained with, before a picture is opened."""
-        find_backbone(self.backbone)
-        check_size(self.size)
-        find_device(self.device)
-        if self.weights is not None and not self.weights.is_file():
-            raise UsageError(f"There is no weights file {self.weights}", "Check --weights.")
-        if self.textures is not None and not self.textures.is_dir():
-            raise UsageError(f"There is no texture folder {self.textures}", "Check --textures.")
-        if self.levels not in get_args(Levels):
-            raise UsageError(f"Levels cannot be '{self.levels}'", f"Choose {' or '.join(get_args(Levels))}.")
-        if not 0 < self.holdout < 1:
-            raise UsageError(f"A hold-out share of {self.holdout} cannot be taken", "Take a share between 0 and 1.")
-        if not 0 < self.false_rejects < 1:
-            raise UsageError(f"A false-reject rate of {self.false_rejects} is none", "Take a rate between 0 and 1.")
-        if self.hard_patches < 0 or self.cache_mb < 0:
-            raise UsageError("--hard-patches and --cache-mb cannot be negative", "Take 0 or more.")
-
-
 def train(category: Category, folder: Path, options: TrainingOptions, watcher: Watcher) -> ModelCard:
     """Train one model and write it into `folder`; goes on from a snapshot that lies there."""
+    compute = choose_compute(options.device)
     report = check_category(category)
     report.raise_for_problems()
-    compute = choose_compute(options.device)
     torch.manual_seed(options.seed)
     model = Aand(options.backbone, options.size, options.amplify)
     origin = load_teacher(model.teacher, model.backbone, options.weights)

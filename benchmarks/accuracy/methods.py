@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from aand_edge.model.amplification import Amplifier
-from aand_edge.model.losses import HARD_PATCHES
+from aand_edge.model.choices import HARD_PATCHES
 
 Advance = Callable[[Amplifier, Tensor], Tensor]  # F (B, C, H, W) → F_A of the same shape
 

@@ -21,13 +21,15 @@ from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.evaluation.metrics import Metrics, evaluate
-from aand_edge.model.backbones import build_teacher, find_backbone
+from aand_edge.model.backbones import build_teacher
+from aand_edge.model.choices import find_backbone
 from aand_edge.model.weights import load_teacher
 from aand_edge.training.compute import Compute, find_device
 from aand_edge.training.evaluate import evaluate_model
+from aand_edge.training.options import TrainingOptions
 from aand_edge.training.pictures import load_pictures, split_holdout
 from aand_edge.training.recipe import Recipe
-from aand_edge.training.train import TrainingOptions, train
+from aand_edge.training.train import train
 from benchmarks.accuracy.methods import METHODS, advancing
 from benchmarks.accuracy.neighbours import anomaly_maps, bank
 

@@ -10,7 +10,7 @@ import cv2
 from safetensors.torch import save_file
 
 from aand_edge.data.sample import write_sample_set
-from aand_edge.model.backbones import find_backbone
+from aand_edge.model.choices import find_backbone
 from aand_edge.model.weights import published_state_dict
 from benchmarks.hostile.families import ENGINE, MODEL
 

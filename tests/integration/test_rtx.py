@@ -27,7 +27,7 @@ from aand_edge.export.quantise import activations, quantise
 from aand_edge.export.regions import QUANTISABLE, default_regions
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
-from aand_edge.model.backbones import BACKBONES
+from aand_edge.model.choices import BACKBONES
 from aand_edge.model.fused import FrameGeometry, FusedAand
 from tests.graphs import write_tiny_graph
 

@@ -40,8 +40,8 @@ OF_CAMERA = {"source", "name", "size", "rate", "exposure", "roi"}
 def test_the_names_are_those_that_there_are() -> None:
     from aand_edge.data.layouts import READERS
     from aand_edge.export.ranges import Method
-    from aand_edge.model.backbones import BACKBONES
-    from aand_edge.training.levels import Levels
+    from aand_edge.model.choices import BACKBONES
+    from aand_edge.training.options import Levels
     from aand_edge.training.recipe import PRESETS, Schedule
 
     assert set(get_args(config.Backbone)) == set(BACKBONES)

@@ -14,7 +14,8 @@ from aand_edge.data.layouts import read_category
 from aand_edge.data.sample.write import write_sample_set
 from aand_edge.errors import UsageError
 from aand_edge.model.amplification import Amplifier
-from aand_edge.model.backbones import build_teacher, find_backbone
+from aand_edge.model.backbones import build_teacher
+from aand_edge.model.choices import find_backbone
 from aand_edge.training.compute import Compute
 from aand_edge.training.pictures import load_pictures
 from aand_edge.training.recipe import Recipe

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ import pytest
 
 from aand_edge.training import train as training
 from aand_edge.training.checkpoint import SNAPSHOT
+from aand_edge.training.options import TrainingOptions
 from aand_edge.training.recipe import PRESETS
-from aand_edge.training.train import TrainingOptions
 from tests.commands import Command
 
 
@@ -114,6 +116,42 @@ def test_what_cannot_be_trained_with_is_refused_before_a_picture_is_opened(
     assert sentence in done.err
     assert not (pictures.parent / "sheet.png").exists()
     assert not (pictures.parent / "models").exists()
+
+
+WITHOUT_PYTORCH = """
+import sys
+from aand_edge.cli import main
+sys.argv = ["aand-edge", *sys.argv[1:]]
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules, "PyTorch was loaded"
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train"], "No pictures were named"),
+        (["train", "--data", "nowhere"], "There is no folder nowhere"),
+        (["train", "--data", "pictures", "--category", "screw"], "There is no category 'screw'"),
+        (["train", "--data", "pictures", "--backbone", "resnet1"], "There is no backbone 'resnet1'"),
+        (["train", "--data", "pictures", "--size", "100"], "multiple of 32"),
+        (["train", "--data", "pictures", "--lr", "0"], "cannot learn"),
+        (["train", "--data", "pictures", "--device", "tpu"], "There is no device 'tpu'"),
+        (["train", "--data", "pictures", "--name", "a/b"], "'a/b' cannot name a model"),
+        (["train", "--data", "pictures", "--preview", "sheet.jpg"], "sheet.jpg is no PNG"),
+        (["eval"], "holds no trained model"),
+        (["export"], "holds no trained model"),
+        (["export", "--frame", "720p"], "'720p' is no frame size"),
+    ],
+)
+def test_a_wrong_option_is_told_before_pytorch_is_loaded(pictures: Path, arguments: list[str], sentence: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYTORCH, *arguments], cwd=pictures.parent, capture_output=True, text=True
+    )
+    assert sentence in done.stderr
+    assert done.returncode == 2, done.stderr
 
 
 NOTHING_SAVED = "nothing of this training is saved yet: the same command starts from the beginning"

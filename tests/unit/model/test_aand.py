@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aand_edge.errors import UsageError
 from aand_edge.model.aand import Aand, anomaly_map, blur, cosine_distance
 from aand_edge.model.amplification import Amplifier, positional_encoding
-from aand_edge.model.backbones import BACKBONES
+from aand_edge.model.choices import BACKBONES
 
 
 def parameters(module: nn.Module | None) -> int:

@@ -10,7 +10,7 @@ from torch import nn
 from aand_edge.data.resize import crop, resize_float, resize_matrix
 from aand_edge.model.aand import Aand, blur
 from aand_edge.model.amplification import Amplifier
-from aand_edge.model.backbones import BACKBONES
+from aand_edge.model.choices import BACKBONES
 from aand_edge.model.fused import FrameGeometry, FusedAand, FusedAmplifier, fold_batch_norms, upsample_and_blur
 from aand_edge.model.subpixel import SubpixelConv2d
 

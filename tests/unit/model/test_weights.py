@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from aand_edge.errors import MissingDependencyError, UsageError
-from aand_edge.model.backbones import Teacher, build_teacher, find_backbone
+from aand_edge.model.backbones import Teacher, build_teacher
+from aand_edge.model.choices import find_backbone
 from aand_edge.model.weights import digest, load_teacher
 
 RESNET, LITE = find_backbone("resnet18"), find_backbone("efficientnet_lite0")

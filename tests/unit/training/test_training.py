@@ -23,10 +23,11 @@ from aand_edge.model.aand import EQUAL, Aand, cosine_distance
 from aand_edge.training import loop
 from aand_edge.training.checkpoint import Snapshot, load_model, save_model
 from aand_edge.training.compute import Compute
+from aand_edge.training.options import TrainingOptions
 from aand_edge.training.pictures import load_pictures, load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
 from aand_edge.training.stages import AdvancedFeatures, DistillStep
-from aand_edge.training.train import TrainingOptions, train
+from aand_edge.training.train import train
 
 WEIGHTS_SEED = 7
 
@@ -67,7 +68,8 @@ def category(tmp_path: Path) -> Category:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """A state dict for resnet18's stem to layer3."""
-    from aand_edge.model.backbones import build_teacher, find_backbone
+    from aand_edge.model.backbones import build_teacher
+    from aand_edge.model.choices import find_backbone
 
     torch.manual_seed(WEIGHTS_SEED)
     path = tmp_path / "resnet18.pth"

@@ -148,6 +148,9 @@ class TrainingBars:
     ) -> None:
         self.bars.stop()
 
+    def warned(self, sentence: str) -> None:
+        say(f"warning: {sentence}")
+
     def resumed(self, stage: str, epoch: int) -> None:
         say(f"going on with an interrupted training: stage {STAGES[stage]}, after epoch {epoch}")
 

@@ -17,6 +17,7 @@ from aand_edge.data.pictures import decode_picture, read_bytes, read_mask
 from aand_edge.errors import DataError
 
 MIN_TRAIN = 8
+SMALLEST_SIDE = 32  # pixels: what is smaller was a thumbnail or a placeholder, and shows no part after enlarging
 NAMED = 3  # files that a message names before it counts the rest
 
 
@@ -52,6 +53,7 @@ def check_category(category: Category, progress: Callable[[int, int], None] | No
     samples = [*category.train, *category.test]
     files: dict[Path, str] = {}
     contents: dict[Path, str] = {}
+    small: dict[Path, str] = {}
     sizes: Counter[str] = Counter()
     problems: list[str] = []
     for number, sample in enumerate(samples):
@@ -62,6 +64,8 @@ def check_category(category: Category, progress: Callable[[int, int], None] | No
             contents[sample.path] = _content(picture)
             height, width = picture.shape[:2]
             sizes[f"{width}x{height}"] += 1
+            if min(width, height) < SMALLEST_SIDE:
+                small[sample.path] = f"{sample.path} ({width}x{height})"
             if sample.mask is not None:
                 read_mask(sample.mask, (height, width))
         except DataError as error:
@@ -69,12 +73,18 @@ def check_category(category: Category, progress: Callable[[int, int], None] | No
         if progress:
             progress(number + 1, len(samples))
     problems = _shorten(problems) + _mask_problems(category) + _split_problems(category, contents)
+    train = {sample.path for sample in category.train if sample.path in contents}
+    all_small = bool(train) and train <= small.keys()
+    if all_small:
+        problems.append(
+            f"All training pictures have a side of fewer than {SMALLEST_SIDE} pixels: {_named([*small.values()])}"
+        )
     return DataReport(
         counts={"train": _kinds(category.train), "test": _kinds(category.test)},
         sizes=dict(sizes.most_common()),
         digest=_digest(category, files),
         problems=tuple(problems),
-        warnings=tuple(_warnings(category, contents, sizes)),
+        warnings=tuple(_warnings(category, contents, sizes, {} if all_small else small)),
     )
 
 
@@ -106,7 +116,14 @@ def _split_problems(category: Category, contents: dict[Path, str]) -> list[str]:
     return problems
 
 
-def _warnings(category: Category, contents: dict[Path, str], sizes: Counter[str]) -> Iterable[str]:
+def _warnings(
+    category: Category, contents: dict[Path, str], sizes: Counter[str], small: dict[Path, str]
+) -> Iterable[str]:
+    if small:
+        yield (
+            f"Pictures with a side of fewer than {SMALLEST_SIDE} pixels count as any other, though they can show no "
+            f"part; take them out, or copy them again in full: {_named([*small.values()])}"
+        )
     if not category.test:
         yield "There are no test pictures: no accuracy will be measured"
     elif not any(sample.anomalous for sample in category.test):
@@ -146,7 +163,7 @@ def _digest(category: Category, files: dict[Path, str]) -> str:
     return total.hexdigest()
 
 
-def _named(paths: Sequence[Path]) -> str:
+def _named(paths: Sequence[Path | str]) -> str:
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(str(path) for path in paths[:NAMED]) + more
 

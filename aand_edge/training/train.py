@@ -46,6 +46,8 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     compute = choose_compute(options.device)
     report = check_category(category)
     report.raise_for_problems()
+    for warning in report.warnings:
+        watcher.warned(warning)
     torch.manual_seed(options.seed)
     model = Aand(options.backbone, options.size, options.amplify)
     origin = load_teacher(model.teacher, model.backbone, options.weights)

@@ -19,7 +19,7 @@ def pictures(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number in range(9):
-        picture = np.random.default_rng(number).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+        picture = np.random.default_rng(number).integers(0, 256, (32, 48, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f"{number}.png"), picture)
     (folder / "8.png").write_bytes(b"torn")
     return folder
@@ -41,7 +41,7 @@ def test_no_python_is_shown(command: Command, pictures: Path) -> None:
     assert done.code == 0
     assert re.search(r"^train pictures +8 good *$", done.out, re.MULTILINE)
     assert re.search(r"^test pictures +none *$", done.out, re.MULTILINE)
-    assert re.search(r"^sizes +8 of 24x16 *$", done.out, re.MULTILINE)
+    assert re.search(r"^sizes +8 of 48x32 *$", done.out, re.MULTILINE)
     assert not re.search(r"None|True|False|\(\)|\{", done.out)
 
 

@@ -18,7 +18,7 @@ from aand_edge.errors import DataError
 SHARED = Path(os.environ.get("AAND_EDGE_SHARED", Path(__file__).resolve().parents[3] / ".." / "shared")) / "data"
 
 
-def draw(seed: int, side: int = 16) -> NDArray[np.uint8]:
+def draw(seed: int, side: int = 32) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
@@ -36,7 +36,7 @@ def part(tmp_path: Path) -> Path:
     for number in range(2):
         save(root / "test" / "good" / f"{number}.png", draw(100 + number))
         save(root / "test" / "dent" / f"{number}.png", draw(200 + number))
-        save(root / "ground_truth" / "dent" / f"{number}_mask.png", np.full((16, 16), 255, np.uint8))
+        save(root / "ground_truth" / "dent" / f"{number}_mask.png", np.full((32, 32), 255, np.uint8))
     return root
 
 
@@ -54,7 +54,7 @@ def test_a_faultless_category_has_no_problem(part: Path) -> None:
     report = check(part)
     assert (report.problems, report.warnings) == ((), ())
     assert report.counts == {"train": {"good": 8}, "test": {"dent": 2, "good": 2}}
-    assert report.sizes == {"16x16": 12}
+    assert report.sizes == {"32x32": 12}
     report.raise_for_problems()
 
 
@@ -102,8 +102,8 @@ def test_a_file_that_is_no_picture_is_named(part: Path) -> None:
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(part: Path) -> None:
     mask = part / "ground_truth" / "dent" / "1_mask.png"
-    save(mask, np.zeros((8, 16), np.uint8))
-    assert all(words in only_problem(part) for words in (str(mask), "16x8", "16x16"))
+    save(mask, np.zeros((8, 32), np.uint8))
+    assert all(words in only_problem(part) for words in (str(mask), "32x8", "32x32"))
 
 
 def test_a_missing_mask_among_others_is_a_problem(part: Path) -> None:
@@ -159,10 +159,29 @@ def test_an_empty_test_split_is_a_warning(part: Path) -> None:
 
 
 def test_mixed_sizes_are_a_warning(part: Path) -> None:
-    save(part / "train" / "good" / "wide.png", draw(500, side=20))
+    save(part / "train" / "good" / "wide.png", draw(500, side=40))
     report = check(part)
-    assert report.sizes == {"16x16": 12, "20x20": 1}
+    assert report.sizes == {"32x32": 12, "40x40": 1}
     assert any("sizes" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (31, 400), (400, 31)])
+def test_a_picture_that_is_too_small_to_show_a_part_is_named_in_a_warning(part: Path, width: int, height: int) -> None:
+    path = part / "train" / "good" / "thumbnail.png"
+    save(path, np.zeros((height, width, 3), np.uint8))
+    report = check(part)
+    assert report.problems == ()
+    assert report.warnings[0].endswith(f"take them out, or copy them again in full: {path} ({width}x{height})")
+
+
+def test_pictures_that_are_all_too_small_are_a_problem(tmp_path: Path) -> None:
+    for number in range(8):
+        save(tmp_path / f"{number}.png", draw(number, side=31))
+    report = check(tmp_path)
+    (problem,) = report.problems
+    assert problem.startswith("All training pictures have a side of fewer than 32 pixels: ")
+    assert problem.endswith("2.png (31x31) and 5 more")
+    assert not any("fewer than" in warning for warning in report.warnings)
 
 
 def test_all_problems_are_raised_together(part: Path) -> None:

@@ -39,6 +39,10 @@ class Silent:
         self.interrupt_at = interrupt_at
         self.epochs: list[tuple[str, int]] = []
         self.resumptions: list[tuple[str, int]] = []
+        self.warnings: list[str] = []
+
+    def warned(self, sentence: str) -> None:
+        self.warnings.append(sentence)
 
     def resumed(self, stage: str, epoch: int) -> None:
         self.resumptions.append((stage, epoch))
@@ -108,6 +112,18 @@ def test_training_writes_a_model_whose_losses_fell(
     assert card.metrics is None
     assert ModelCard.read(folder / "card.json") == card
     assert sorted(path.name for path in folder.iterdir()) == ["card.json", "history.json", "model.safetensors"]
+
+
+def test_what_looks_odd_about_the_pictures_is_told_and_trained_on(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    path, watcher = category.root / "train/good/thumbnail.png", Silent()
+    cv2.imwrite(str(path), np.zeros((1, 1, 3), np.uint8))
+    recipe = replace(options.recipe, epochs_amplify=1, epochs_distill=1)
+    options = replace(options, recipe=recipe)
+    card = train(replace(category, train=(*category.train, Sample(path, "good"))), tmp_path / "m", options, watcher)
+    assert card.data["train"] + card.data["held_out"] == 13
+    assert any(f"{path} (1x1)" in warning for warning in watcher.warnings)
 
 
 def test_standardised_levels_vary_as_much_on_good_parts(

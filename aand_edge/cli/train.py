@@ -33,8 +33,8 @@ def command(
     preset: Annotated[str | None, typer.Option(help="paper (100 + 120 epochs) or short (for a CPU).")] = None,
     epochs_amplify: Annotated[int | None, typer.Option(help="Epochs of stage one.")] = None,
     epochs_distill: Annotated[int | None, typer.Option(help="Epochs of stage two.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step; all of them where there are fewer.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate of Adam, at most 1.")] = None,
     schedule: Annotated[str | None, typer.Option(help="step or cosine.")] = None,
     steps_amplify: Annotated[
         int | None, typer.Option(help="Fewest steps of stage one: more epochs where pictures are few.")

@@ -11,13 +11,16 @@ from aand_edge.errors import UsageError
 Schedule = Literal["step", "cosine"]
 
 
+LARGEST_RATE = 1.0  # Adam moves each weight by about the rate a step, and weights are far below 1
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The schedule of a training run.
 
     epochs_amplify, epochs_distill   passes over the training pictures, stages one and two
     batch                            pictures a step
-    learning_rate                    of Adam (β = 0.5, 0.999; no weight decay)
+    learning_rate                    at most 1, of Adam (β = 0.5, 0.999; no weight decay)
     schedule                         "step": ×0.2 at 80 % and at 90 % of a stage; "cosine": to zero after a warm-up
     steps_amplify, steps_distill     the fewest steps of a stage: few pictures are passed over more often
     """
@@ -37,8 +40,11 @@ class Recipe:
             raise UsageError("A stage cannot have a negative number of steps", "Take 0 or more.")
         if self.batch < 2:
             raise UsageError(f"A batch of {self.batch} is too small for BatchNorm", "Take --batch 2 or more.")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UsageError(f"A learning rate of {self.learning_rate} cannot learn", "Take a number above 0.")
+        if not 0 < self.learning_rate <= LARGEST_RATE:
+            raise UsageError(
+                f"A learning rate of {self.learning_rate:g} cannot learn",
+                f"Take a number above 0, and {LARGEST_RATE:g} at most; the paper's is {Recipe.learning_rate:g}.",
+            )
         if self.schedule not in get_args(Schedule):
             raise UsageError(f"There is no schedule '{self.schedule}'", f"Choose {' or '.join(get_args(Schedule))}.")
 

@@ -54,6 +54,11 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     compute.place(model)
     check_writable(folder)
     kept, held_out = split_holdout(category.train, options.holdout, options.seed)
+    if options.recipe.batch > len(kept):
+        watcher.warned(
+            f"There are {len(kept)} pictures to train on, fewer than the batch of {options.recipe.batch}: "
+            "each step takes all of them; a smaller --batch makes more steps of them"
+        )
     options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
     run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
     run.execute(origin)

@@ -93,6 +93,7 @@ def test_nothing_given_is_the_paper(command: Command, pictures: Path, asked: lis
         (["--schedule", "linear"], "There is no schedule 'linear'. Choose step or cosine."),
         (["--levels", "fancy"], "Levels cannot be 'fancy'. Choose equal or standardised."),
         (["--batch", "1"], "A batch of 1 is too small"),
+        (["--lr", "1e9"], "A learning rate of 1e+09 cannot learn. Take a number above 0, and 1 at most"),
         (["--holdout", "1.5"], "A hold-out share of 1.5"),
         (["--false-rejects", "0"], "A false-reject rate of 0.0"),
         (["--weights", "nowhere.pth"], "There is no weights file"),

@@ -394,12 +394,32 @@ def test_a_model_is_trained_for_the_fewest_steps_asked_for(
         {"steps_distill": -1},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
+        {"learning_rate": 1.01},
+        {"learning_rate": 1e9},
+        {"learning_rate": float("inf")},
         {"schedule": "linear"},
     ],
 )
 def test_a_recipe_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         find_recipe("paper", **wrong)
+
+
+def test_the_largest_rate_is_taken_and_told() -> None:
+    assert find_recipe("paper", learning_rate=1.0).learning_rate == 1.0
+    with pytest.raises(UsageError, match=r"A learning rate of 1e\+09 cannot learn.+above 0, and 1 at most.+is 0\.005"):
+        find_recipe("paper", learning_rate=1e9)
+
+
+@pytest.mark.parametrize(("batch", "told"), [(9, False), (10, True)])
+def test_a_batch_of_more_pictures_than_there_are_is_told(
+    category: Category, options: TrainingOptions, tmp_path: Path, batch: int, told: bool
+) -> None:
+    watcher = Silent()
+    recipe = replace(options.recipe, epochs_amplify=0, epochs_distill=1, batch=batch)
+    train(category, tmp_path / "m", replace(options, recipe=recipe), watcher)
+    sentence = "There are 9 pictures to train on, fewer than the batch of 10: each step takes all of them"
+    assert any(sentence in warning for warning in watcher.warnings) is told
 
 
 def test_a_last_single_picture_joins_the_batch_before_it() -> None:

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-PAGE = 140  # columns where the answer goes to a file or a pipe
+WIDEST = 1 << 16  # columns where the answer goes to a file or a pipe: as many as it needs
 
 Tick = Callable[[int, int], None]  # done, of how many
 
@@ -38,13 +38,22 @@ def answer(value: dict[str, Any], as_json: bool, table: RenderableType | None = 
         sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     elif table is not None:
         # Paths may hold square brackets and colons, which are no markup and no emoji.
-        console = Console(width=None if sys.stdout.isatty() else PAGE, markup=False, emoji=False)
-        console.print(table, soft_wrap=isinstance(table, str))
+        terminal = sys.stdout.isatty()
+        console = Console(width=None if terminal else WIDEST, markup=False, emoji=False)
+        if terminal or isinstance(table, str):
+            console.print(table, soft_wrap=isinstance(table, str))
+            return
+        with console.capture() as printed:
+            console.print(table)
+        # Each row is filled up to the longest one.
+        sys.stdout.write("\n".join(line.rstrip() for line in printed.get().split("\n")))
 
 
 def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
     """A table of names and values."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")  # a path that is longer than a terminal's line goes on in the next
+    table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, "–" if value is None else str(value))
     return table

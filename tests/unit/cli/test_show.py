@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+from rich.console import Group
+from rich.table import Table
 
 from aand_edge.cli.show import TrainingBars, answer, facts, rows_of, staging, ticking
 
@@ -43,6 +47,33 @@ def test_a_name_is_shown_as_it_is(name: str, capsys: pytest.CaptureFixture[str])
 def test_a_long_line_can_be_copied_whole(capsys: pytest.CaptureFixture[str]) -> None:
     answer({}, False, "cd " + "folder/" * 40)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+LONG = "/srv/aand-edge/" + "folder/" * 60 + "part.onnx"
+PROSE = "one word and another " * 20
+
+
+def test_a_log_gets_tables_as_wide_as_they_need(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("engine", "note", title="Speed")
+    table.add_row(LONG, PROSE.strip())
+    table.add_row("short", "none")
+    answer({}, False, Group(table, facts("part", [("graph", LONG), ("note", PROSE), ("size", 256)])))
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(LONG in line for line in lines) == 2
+    assert sum(PROSE.strip() in line for line in lines) == 2
+    assert "…" not in "".join(lines)
+    assert lines[-1] == "size   256", "without the spaces that fill it up to the longest row"
+
+
+def test_a_narrow_terminal_gets_a_long_path_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    answer({}, False, facts("part", [("graph", LONG)]))
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert max(map(len, lines)) <= 80
+    assert LONG in "".join(line[7:].strip() for line in lines)
 
 
 def test_a_log_gets_a_line_a_stage_and_no_bars(capsys: pytest.CaptureFixture[str]) -> None:

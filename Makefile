@@ -8,15 +8,19 @@ EDGE_VENV := .venv-edge
 DEMO ?= demo
 DATA ?=
 
-.PHONY: install demo test edge-test lint types walls check format clean
+.PHONY: install pictures demo test edge-test lint types walls check format clean
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml | $(if $(filter demo,$(MAKECMDGOALS)),pictures)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[train,cpu,opencv,lite,rtx,dev]'
 	touch $@
+
+# Looked for first: installing takes minutes.
+pictures:
+	@bash benchmarks/demo.sh --look "$(DATA)"
 
 # The main job: pictures → model → graph → engines → report. DATA=path/to/category takes your own pictures.
 demo: install

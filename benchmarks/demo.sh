@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job in a workspace of its own: render or take pictures, train, export, build fp32, fp16 and int8, bench.
 # usage: demo.sh WORKSPACE [DATA]      called by `make demo`
+#        demo.sh --look [DATA]         only says where DATA is no folder, before anything is installed
 set -euo pipefail
 workspace=$1
 data=${2:-}
@@ -8,6 +9,7 @@ if [ -n "$data" ] && ! data=$(cd "$data" 2>/dev/null && pwd); then
   echo "error: There is no folder ${2}. Give DATA the folder of your pictures, or leave it out for a rendered set." >&2
   exit 2
 fi
+if [ "$workspace" = --look ]; then exit; fi
 
 mkdir -p "$workspace"
 if [ ! -f "$workspace/aand-edge.toml" ]; then

@@ -34,18 +34,18 @@ def run_bench(
     warmup: int,
     budget_ms: float | None,
     out: Path,
-    eager: Contender | None = None,
+    eager: Sequence[Contender] = (),
     progress: Progress | None = None,
 ) -> BenchReport:
     """Measure engines on a category's test split; report.json, report.md, report.html and pictures.csv go into `out`.
 
-    eager       the PyTorch model as a yardstick, which is measured like an engine but never recommended
+    eager       the PyTorch models as yardsticks, which are measured like engines but never recommended
     budget_ms   P99 that the recommended engine must keep; see `check_budget`
     progress    told a stage, steps done and steps in all
 
     Raises UsageError without engines or where two have one name, DataError where there is no picture to measure with.
     """
-    contenders = [Contender.from_manifest(manifest, load) for manifest, load in engines] + ([eager] if eager else [])
+    contenders = [*(Contender.from_manifest(manifest, load) for manifest, load in engines), *eager]
     _check(contenders)
     rows = _measure(contenders, category, repeats, warmup, progress or _silent)
     reference = reference_of(contenders)

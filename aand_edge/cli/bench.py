@@ -13,7 +13,6 @@ from aand_edge.cli.options import CategoryName, Data, Json, Layout
 from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from aand_edge.artifacts import EngineManifest
     from aand_edge.bench.contender import Contender
     from aand_edge.config import Workspace
     from aand_edge.data.layouts import Category
@@ -34,7 +33,7 @@ def command(
     budget_ms: Annotated[
         float | None, typer.Option(min=0, help="P99 that must be kept; exit code 6 where it is not.")
     ] = None,
-    eager: Annotated[bool, typer.Option("--eager", help="Measure the PyTorch model beside the engines.")] = False,
+    eager: Annotated[bool, typer.Option("--eager", help="Measure each engine's PyTorch model beside them.")] = False,
     roofline: Annotated[
         bool,
         typer.Option("--roofline", help="Run nothing: compute from the graphs how fast chips could be at most."),
@@ -44,7 +43,7 @@ def command(
 ) -> None:
     """Measure speed, memory and accuracy of engines side by side. Writes a report, with what each engine lost."""
     from aand_edge.bench.run import check_budget, run_bench
-    from aand_edge.cli.lookup import find_places
+    from aand_edge.cli.lookup import find_places, folder_of_model
     from aand_edge.cli.options import check_folder, refuse_with
     from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
@@ -62,7 +61,8 @@ def command(
     settings = workspace.settings.bench
     places = find_places(workspace, engines or [])
     contenders = [(checked_manifest(place), partial(open_runner, place)) for place in places]
-    folders = _models(workspace, [manifest for manifest, _ in contenders], eager, data)
+    models = sorted({manifest.model for manifest, _ in contenders})
+    folders = [folder_of_model(workspace, model) for model in models]
     parts = _pictures(workspace, folders, data, layout, category)
     where = out or workspace.benchmarks / f"{parts.name}-{datetime.now():%Y%m%d-%H%M%S}"
     with staging() as progress:
@@ -73,7 +73,7 @@ def command(
             warmup=settings.warmup if warmup is None else warmup,
             budget_ms=settings.budget_ms if budget_ms is None else budget_ms,
             out=where,
-            eager=_yardstick(folders[0]) if eager else None,
+            eager=_yardsticks(folders) if eager else (),
             progress=progress,
         )
     say(f"report: {where / 'report.html'}")
@@ -83,27 +83,13 @@ def command(
     check_budget(report)
 
 
-def _models(workspace: Workspace, manifests: list[EngineManifest], eager: bool, data: Path | None) -> list[Path]:
-    """The folders of the engines' models.
-
-    Raises UsageError where several models leave open which pictures or which yardstick to take.
-    """
-    from aand_edge.cli.lookup import folder_of_model
-
-    models = sorted({manifest.model for manifest in manifests})
-    if len(models) > 1 and eager:
-        raise UsageError(f"--eager is for engines of one model, these are of {', '.join(models)}", "Name the engines.")
-    if len(models) > 1 and data is None:
-        raise UsageError(
-            f"The engines are of several models: {', '.join(models)}", "Name the test pictures with --data."
-        )
-    return [folder_of_model(workspace, model) for model in models]
-
-
 def _pictures(
     workspace: Workspace, folders: list[Path], data: Path | None, layout: str | None, category: str | None
 ) -> Category:
-    """What all engines are judged on. Raises UsageError where their models have pictures of their own under --data."""
+    """What all engines are judged on.
+
+    Raises UsageError where their models are of several categories, or leave open which of their pictures to take.
+    """
     from aand_edge.cli.lookup import trained_category
 
     found = [trained_category(workspace, folder, data, layout, category) for folder in folders]
@@ -113,10 +99,17 @@ def _pictures(
             f"The engines are of models of several categories: {', '.join(names)}",
             "Bench the engines of one category at a time, by their names.",
         )
+    roots = sorted({str(parts.root.resolve()) for parts in found})
+    if len(roots) > 1:
+        raise UsageError(
+            f"The engines are of models that were trained on several folders: {', '.join(roots)}",
+            "Name the test pictures with --data.",
+        )
     return found[0]
 
 
-def _yardstick(folder: Path) -> Contender:
+def _yardsticks(folders: list[Path]) -> list[Contender]:
+    """The PyTorch model of each folder."""
     from aand_edge.bench.eager import eager_contender
 
-    return eager_contender(folder)
+    return [eager_contender(folder) for folder in folders]

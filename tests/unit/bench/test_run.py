@@ -102,8 +102,9 @@ def test_an_engine_within_the_budget_is_preferred(category, manifest, runner, tm
 
 def test_the_yardstick_is_measured_but_never_recommended(category, bench, manifest, runner, tmp_path):
     engines = [(manifest(), lambda: runner(seconds=0.003))]
-    report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path, eager=eager(runner))
-    assert [row.name for row in report.rows] == ["part.openvino.fp32", "part.torch"]
+    yardsticks = [eager(runner), replace(eager(runner), name="other.torch")]
+    report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path, eager=yardsticks)
+    assert [row.name for row in report.rows] == ["part.openvino.fp32", "part.torch", "other.torch"]
     assert report.recommended.engine == "part.openvino.fp32"
 
 

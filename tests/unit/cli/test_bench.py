@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import onnx
 import pytest
 
+from aand_edge.data.layouts import Category
 from aand_edge.engines.build import build_engine
 from aand_edge.graph_cost import GraphCost, Layer
 from tests.commands import Command
@@ -16,35 +19,52 @@ from tests.graphs import tiny_request, write_tiny_model
 from tests.models import write_card, write_category
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> None:
-    """A workspace with engines of two models."""
-    path, manifest = build_engine(tiny_request(tmp_path))
+def write_engines_of_two_models(workspace: Path, first: Path, second: Path) -> None:
+    """Engines of the models tiny and other, trained on these pictures."""
+    write_card(workspace / "models/tiny", "tiny", first)
+    write_card(workspace / "models/other", "other", second)
+    path, manifest = build_engine(tiny_request(workspace))
     other = {**manifest.model_dump(mode="json"), "name": "other.onnxruntime.fp32", "model": "other"}
     path.with_name("other.onnxruntime.fp32.json").write_text(json.dumps(other))
 
 
-@pytest.mark.usefixtures("models")
-def test_engines_of_several_models_need_their_pictures_named(command: Command) -> None:
-    done = command("bench")
+@pytest.mark.parametrize("eager", [(), ("--eager",)])
+def test_engines_of_models_of_several_folders_need_their_pictures_named(
+    command: Command, tmp_path: Path, eager: tuple[str, ...]
+) -> None:
+    first, second = (write_category(tmp_path / line / "part") for line in ("line1", "line2"))
+    write_engines_of_two_models(tmp_path, first, second)
+    done = command("bench", *eager)
     assert done.code == 2
-    assert "The engines are of several models: other, tiny. Name the test pictures with --data." in done.err
+    assert f"trained on several folders: {first}, {second}. Name the test pictures with --data." in done.err
 
 
-@pytest.mark.usefixtures("models")
-def test_one_yardstick_is_for_one_model(command: Command, tmp_path: Path) -> None:
-    done = command("bench", "--eager", "--data", str(tmp_path))
-    assert done.code == 2
-    assert "--eager is for engines of one model, these are of other, tiny" in done.err
+@pytest.mark.parametrize("data", [(), ("--data", "part")])
+def test_each_model_is_a_yardstick_beside_the_engines_of_several(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: tuple[str, ...]
+) -> None:
+    parts = write_category(tmp_path / "part")
+    write_engines_of_two_models(tmp_path, parts, parts)
+    seen: list[Any] = []
+
+    def note(engines: Any, category: Category, *, eager: Any, **_: object) -> None:
+        seen.append(([manifest.name for manifest, _ in engines], category.root.resolve(), eager))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aand_edge.bench.run.run_bench", note)
+    without_pytorch = SimpleNamespace(eager_contender=lambda folder: folder.name)
+    monkeypatch.setitem(sys.modules, "aand_edge.bench.eager", without_pytorch)
+    command("bench", "--eager", *data)
+    command("bench", *data)
+    names = ["other.onnxruntime.fp32", "tiny.onnxruntime.fp32"]
+    assert [(engines, root, list(eager)) for engines, root, eager in seen] == [
+        (names, parts, ["other", "tiny"]),
+        (names, parts, []),
+    ]
 
 
 def test_engines_of_models_of_two_categories_are_not_judged_on_one(command: Command, tmp_path: Path) -> None:
-    for name in ("tiny", "other"):
-        parts = write_category(tmp_path / "pictures" / name)
-        write_card(tmp_path / "models" / name, name, parts)
-    path, manifest = build_engine(tiny_request(tmp_path))
-    other = {**manifest.model_dump(mode="json"), "name": "other.onnxruntime.fp32", "model": "other"}
-    path.with_name("other.onnxruntime.fp32.json").write_text(json.dumps(other))
+    write_engines_of_two_models(tmp_path, *(write_category(tmp_path / "pictures" / name) for name in ("tiny", "other")))
     done = command("bench", "--data", "pictures", "--out", "report")
     assert done.code == 2
     assert "of models of several categories: other, tiny" in done.err

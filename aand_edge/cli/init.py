@@ -33,6 +33,8 @@ def command(
     if sample and data is not None:
         raise UsageError("--sample renders its own pictures", "Give either --sample or --data.")
     refuse_without("--sample", sample, seed=seed)
+    if data is not None and data.is_file():
+        raise UsageError(f"{data} is a file, and no folder", "Give --data the folder of the pictures.")
     if data is not None and not data.is_dir():
         raise UsageError(f"There is no folder {data}", "Check --data.")
     check_folder(folder)

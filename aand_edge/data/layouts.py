@@ -51,6 +51,8 @@ def read_category(root: Path, layout: str = "auto", category: str | None = None)
     Raises UsageError where the path, the layout or the category is not there or holds nothing to train on, DataError
     where the pictures that lie there cannot be used.
     """
+    if root.is_file():
+        raise UsageError(f"{root} is a file, and no folder", "Give --data the folder of the pictures.")
     if not root.is_dir():
         raise UsageError(f"There is no folder {root}", "Check --data.")
     name = detect_layout(root, category) if layout == "auto" else layout

@@ -62,6 +62,7 @@ def test_a_machine_without_the_workspaces_pictures_is_described_all_the_same(com
     ("arguments", "code", "sentence"),
     [
         (["--data", "absent"], 2, "There is no folder absent"),
+        (["--data", "pictures/0.png"], 2, "pictures/0.png is a file, and no folder. Give --data the folder"),
         (["--data", "empty"], 2, "holds no pictures in a layout that is known"),
         (["--data", "pictures", "--layout", "mvtec"], 2, "holds no training pictures in the mvtec layout"),
         (["--data", "pictures", "--layout", "coco"], 2, "There is no layout 'coco'"),

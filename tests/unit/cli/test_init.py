@@ -15,6 +15,7 @@ from tests.commands import Command
     ("arguments", "sentence"),
     [
         (["--data", "nowhere"], "There is no folder nowhere"),
+        (["--data", __file__], "test_init.py is a file, and no folder. Give --data the folder"),
         (["--backbone", "resnet19"], "There is no backbone 'resnet19'. Choose one of: wide_resnet50_2, "),
         (["--preset", "fast"], "There is no preset 'fast'. Choose one of: paper, short."),
         (["--sample", "--preset", "fast"], "There is no preset 'fast'"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from aand_edge.cli.app import app
 from aand_edge.cli.failure import INTERRUPTED, explain
@@ -17,6 +17,12 @@ def main() -> None:
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Typer turns Ctrl-C into this, without a word
             explain(KeyboardInterrupt())
-        raise
+        _end(end.code if isinstance(end.code, int) else int(end.code is not None))
     except (Exception, KeyboardInterrupt) as error:
-        sys.exit(explain(error))
+        _end(explain(error))
+
+
+def _end(code: int) -> NoReturn:
+    from aand_edge.runtime.stopping import end_process
+
+    end_process(code)

@@ -13,6 +13,7 @@ from aand_edge.engines.base import Frames, Outputs, Runner
 from aand_edge.engines.load import EnginePlace, load_engine
 from aand_edge.errors import AandEdgeError, EngineFailedError
 from aand_edge.runtime.allocator import blocks_of_their_own
+from aand_edge.runtime.stopping import ENGINE_LOADER, ENGINE_S
 
 LOG = logging.getLogger("aand_edge.runtime")
 
@@ -31,6 +32,7 @@ class LiveEngine:
             self.manifest, self._runner = load_engine(path)
         self._next: tuple[EngineManifest, Runner] | Exception | None = None
         self._loading: threading.Thread | None = None
+        self._closing, self._closed = threading.Lock(), False
 
     def warm_up(self) -> None:
         """Answer once, so that the first part does not wait for what an engine does at its first frame."""
@@ -64,7 +66,7 @@ class LiveEngine:
         """
         if self._loading is not None:
             return False
-        self._loading = threading.Thread(target=self._load_next, name="aand-engine-next", daemon=True)
+        self._loading = threading.Thread(target=self._load_next, name=ENGINE_LOADER, daemon=True)
         self._loading.start()
         return True
 
@@ -85,11 +87,14 @@ class LiveEngine:
         return manifest
 
     def close(self) -> None:
-        """Free the engine, and one that was being loaded."""
+        """Free the engine, and one that was loaded; one that is being loaded frees itself, if it ever gets there."""
         if self._loading is not None:
-            self._loading.join()
-            if isinstance(self._next, tuple):
-                _free(self._next[1])
+            self._loading.join(ENGINE_S)
+        with self._closing:
+            self._closed = True
+            waiting, self._next = self._next, None
+        if isinstance(waiting, tuple):
+            _free(waiting[1])
         _free(self._runner)
 
     def __enter__(self) -> LiveEngine:
@@ -111,7 +116,13 @@ class LiveEngine:
     def _load_next(self) -> None:
         """In a thread of its own: loading takes seconds, and the old engine goes on judging."""
         with blocks_of_their_own():
-            self._next = self._loaded()
+            found = self._loaded()
+            with self._closing:
+                if not self._closed:
+                    self._next = found
+                    return
+            if isinstance(found, tuple):
+                _free(found[1])
 
     def _loaded(self) -> tuple[EngineManifest, Runner] | Exception:
         """An engine that has answered, or why there is none."""

@@ -55,6 +55,22 @@ url = "http://127.0.0.1:{port}/"
 """
 
 
+# Every new build takes for ever to load, within the engine's library nearly all the time.
+LOADS_FOR_EVER = """
+import pathlib
+from aand_edge.runtime import live_engine
+load, first = live_engine.load_engine, True
+def load_for_ever(place):
+    global first
+    while not first:
+        load(place)[1].close()
+        pathlib.Path("loading").touch()
+    first = False
+    return load(place)
+live_engine.load_engine = load_for_ever
+"""
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -100,6 +116,19 @@ def test_sigterm_ends_it_in_time_where_all_counterparts_hang_at_once(tmp_path: P
         encoder.close()
 
 
+def test_sigterm_ends_it_in_time_while_a_new_engine_is_loaded(tmp_path: Path) -> None:
+    source = 'source = "test://?rate=50&parts=2&size=64"'
+    (tmp_path / "aand-edge.toml").write_text(f"[run]\n[[run.cameras]]\n{source}\n")
+    with running(tmp_path, LOADS_FOR_EVER) as process:
+        until(lambda: judged(tmp_path) > 20, 60)
+        os.utime(next((tmp_path / "engines").glob("*.json")))
+        until((tmp_path / "loading").exists, 60)
+        took, said = terminated(process)
+    assert process.returncode == 0, "neither killed nor aborted"
+    assert took < 2 + busy()
+    assert json.loads(said)["judged"] == judged(tmp_path)
+
+
 def all_mute(cloud: int, gate: int, encoder: int, metrics: int) -> str:
     simulated = 'output = "simulated:gate.log"\ndistance_mm = 1000.0\nspeed_mm_s = 100.0\n'
     plc = f"""
@@ -118,9 +147,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, before: str = "") -> Iterator[subprocess.Popen[str]]:
     build_engine(tiny_request(folder))
-    command = [sys.executable, "-c", MAIN, "run", "--out", "out", "--json"]
+    command = [sys.executable, "-c", before + MAIN, "run", "--out", "out", "--json"]
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from aand_edge.config import Workspace
+from aand_edge.engines.base import Frames, Outputs, Runner
 from aand_edge.engines.build import build_engine
-from aand_edge.errors import EngineFailedError
+from aand_edge.errors import AandEdgeError, EngineFailedError
 from aand_edge.runtime import live_engine
 from aand_edge.runtime import reload as module
 from aand_edge.runtime.events import Noticed
@@ -187,6 +188,55 @@ def test_what_is_written_while_a_build_is_loaded_is_loaded_after_it(
             look(LoopSettings())
         loading.set()
         until(lambda: look(LoopSettings()) is not None and live.manifest.threshold.value == 2.5)
+
+
+class Counted:
+    """A runner that counts how often it is closed."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self.closed = runner, 0
+
+    def infer(self, frames: Frames) -> Outputs:
+        return self._runner.infer(frames)
+
+    def close(self) -> None:
+        self.closed += 1
+        self._runner.close()
+
+
+@pytest.mark.parametrize("when", ["loaded in time", "loaded later", "fails later"])
+def test_a_stop_does_not_wait_for_an_engine_that_is_being_loaded_and_frees_it_once(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    go_on, loaded = threading.Event(), list[Counted]()
+    live = LiveEngine(engine)
+    load = live_engine.load_engine
+
+    def slow(path: Path) -> object:
+        assert go_on.wait(20)
+        if when == "fails later":
+            raise AandEdgeError("the engine is torn")
+        manifest, runner = load(path)
+        loaded.append(Counted(runner))
+        return manifest, loaded[-1]
+
+    monkeypatch.setattr(live_engine, "load_engine", slow)
+    live._runner = old = Counted(live._runner)
+    live.load_next()
+    thread = live._loading
+    assert thread is not None
+    if when == "loaded in time":
+        go_on.set()
+        thread.join(20)
+    start = time.monotonic()
+    live.close()
+    assert time.monotonic() - start < 5, "the loader would wait for 20 s"
+    go_on.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [each.closed for each in loaded] == ([] if when == "fails later" else [1])
+    assert old.closed == 1
+    assert live.swap() is None
 
 
 def test_an_engine_that_was_built_for_other_frames_is_not_taken_when_the_old_one_fails(

@@ -10,6 +10,9 @@ from pathlib import Path
 from aand_edge.artifacts import EngineFacts, HoldoutSet, Precision, sha256_file
 from aand_edge.errors import ArtefactMismatchError
 
+FORMAT = 2  # what `export` writes
+SEALED = 2  # graphs of this format and later carry their own SHA-256; of the first, some
+
 
 @dataclass(frozen=True)
 class GraphFacts:
@@ -29,6 +32,7 @@ class GraphFacts:
     calibrated_on   held-out pictures that its ranges were read from
     quantised   the regions with Q/DQ pairs
     weight_bits of quantised weights
+    format      of the file
     """
 
     name: str
@@ -45,7 +49,7 @@ class GraphFacts:
     calibrated_on: int = 0
     quantised: tuple[str, ...] = ()
     weight_bits: int = 8
-    format: int = 1
+    format: int = FORMAT
 
     PREFIX = "aand."
 
@@ -103,11 +107,15 @@ def seal(graph: Path) -> None:
 def check_seal(graph: Path) -> bool:
     """Whether a graph carries its SHA-256: False where an older version wrote it, so that damage cannot be told.
 
-    Raises ArtefactMismatchError where it is not as it was written.
+    Raises ArtefactMismatchError where it is not as it was written, or has lost its SHA-256.
     """
     data = graph.read_bytes()
     start = data.rfind(_SEALED)
     if start < 0:
+        if GraphFacts.from_graph(graph).format >= SEALED:
+            raise ArtefactMismatchError(
+                f"{graph} is damaged: the SHA-256 that it was written with is not in it", "Export the graph again."
+            )
         return False
     end = start + len(_SEALED) + 64
     digest = hashlib.sha256(memoryview(data)[:start])

@@ -19,8 +19,11 @@ SIZE = 32
 
 
 def write_tiny_graph(path: Path, precision: Precision = "fp32", batch: int = 1, size: int = SIZE) -> GraphFacts:
-    """map = mean of the channels / 255, score = its maximum; with a half-precision middle for fp16."""
-    facts = GraphFacts("tiny", "resnet18", size, (size, size), "BGR", precision, "0" * 64, batch)
+    """map = mean of the channels / 255, score = its maximum; with a half-precision middle for fp16.
+
+    Of the first format, which need not be sealed: tests write something else into it.
+    """
+    facts = GraphFacts("tiny", "resnet18", size, (size, size), "BGR", precision, "0" * 64, batch, format=1)
     middle = TensorProto.FLOAT16 if precision == "fp16" else TensorProto.FLOAT
     scale = helper.make_tensor(
         "scale", middle, [], np.array([1 / 255], np.float16 if precision == "fp16" else np.float32).tobytes(), raw=True

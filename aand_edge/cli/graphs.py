@@ -144,7 +144,8 @@ def quantised_graph(workspace: Workspace, fp32: GraphFiles, fp16: Path, int8: In
     _, table = calibration_table(workspace, fp32, int8.calibration, int8.locked)
     target = int8_path(fp16, quantisation)
     wanted = quantised_facts(facts, table.key, table.held_out, quantisation)
-    if not (_facts_of(target) == wanted and _sound(target)):
+    there = _facts_of(target)
+    if there is None or replace(there, format=wanted.format) != wanted or not _sound(target):
         write_int8(fp16, table, quantisation, target)
     return target
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aand_edge.errors import AandEdgeError
 from aand_edge.export.parity import MAP_TOLERANCE
-from aand_edge.graph_facts import SEAL, GraphFacts
+from aand_edge.graph_facts import SEAL, GraphFacts, seal
 
 BATCH = "batch"
 
@@ -44,6 +44,7 @@ def write_dynamic(graph: Path, target: Path) -> None:
     inner.output.extend(outputs)
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(target))
+    seal(target)
 
 
 def check_batches(static: Path, dynamic: Path, frames: NDArray[np.uint8]) -> float:

@@ -17,7 +17,7 @@ from aand_edge.export.cost import describe
 from aand_edge.export.quantise import quantise, regions_with_convolutions
 from aand_edge.export.regions import checked_regions, default_regions
 from aand_edge.export.validate import GraphReport, inspect_model
-from aand_edge.graph_facts import GraphFacts, seal
+from aand_edge.graph_facts import FORMAT, GraphFacts, seal
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def quantised_facts(fp16: GraphFacts, calibration: str, held_out: int, quantisat
     """The facts of the int8 graph that an fp16 graph becomes, with the table of that key and number of pictures."""
     return replace(
         fp16,
+        format=FORMAT,
         precision="int8",
         calibration=calibration,
         calibrated_on=held_out,

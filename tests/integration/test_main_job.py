@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import pytest
 
+from aand_edge.graph_facts import seal
+
 PROGRAM = Path(sys.executable).with_name("aand-edge")
 
 
@@ -239,9 +241,11 @@ def test_a_graph_that_an_engine_would_misread_is_not_built(engines: Path, tmp_pa
     model = onnx.load(next(folder.glob("*.int8*.onnx")))
     next(node for node in model.graph.node if node.op_type == "Relu" or node.op_type == "Clip").name = "the_culprit"
     next(node for node in model.graph.node if node.name == "the_culprit").op_type = "Celu"
-    seal = next(entry for entry in model.metadata_props if entry.key == "aand.sha256")
-    model.metadata_props.remove(seal)  # a graph that lost a bit is refused before its nodes are looked at
+    model.metadata_props.remove(next(entry for entry in model.metadata_props if entry.key == "aand.sha256"))
     onnx.save_model(model, str(tmp_path / "spoilt.int8.onnx"))
+    done = run(engines, "build", str(tmp_path / "spoilt.int8.onnx"), "--precision", "int8", code=4)
+    assert "the SHA-256 that it was written with is not in it" in done.stderr
+    seal(tmp_path / "spoilt.int8.onnx")  # a graph that lost a bit is refused before its nodes are looked at
     done = run(engines, "build", str(tmp_path / "spoilt.int8.onnx"), "--precision", "int8", code=4)
     assert "the operator Celu of node 'the_culprit' is outside the supported list" in done.stderr
 

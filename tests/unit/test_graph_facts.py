@@ -89,6 +89,28 @@ def test_a_sealed_graph_is_told_from_a_damaged_one_wherever_a_byte_changed(tmp_p
             check_seal(tmp_path / "flipped.onnx")
 
 
+def test_a_graph_that_lost_its_seal_is_told_from_one_of_before_wherever_the_byte_changed(tmp_path: Path) -> None:
+    graph, flipped = tmp_path / "g.onnx", tmp_path / "flipped.onnx"
+    facts = replace(write_tiny_graph(graph), format=2)
+    model = onnx.load(graph)
+    onnx.helper.set_model_props(model, facts.to_metadata())
+    onnx.save_model(model, str(graph))
+    with pytest.raises(ArtefactMismatchError, match="the SHA-256 that it was written with is not in it"):
+        check_seal(graph)
+    bare = graph.stat().st_size
+    seal(graph)
+    assert check_seal(graph) is True
+    data = graph.read_bytes()
+    for place in range(bare, len(data)):
+        for bit in range(8):
+            flipped.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+            with pytest.raises(ArtefactMismatchError, match=r"flipped\.onnx is (damaged|no ONNX file)"):
+                check_seal(flipped)
+    flipped.write_bytes(data[:bare] + bytes(len(data) - bare))
+    with pytest.raises(ArtefactMismatchError, match=r"flipped\.onnx is (damaged|no ONNX file)"):
+        check_seal(flipped)
+
+
 def test_a_sealed_graph_that_onnx_wrote_anew_unchanged_is_whole(tmp_path: Path) -> None:
     write_tiny_graph(tmp_path / "g.onnx")
     seal(tmp_path / "g.onnx")

@@ -6,10 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 from aand_edge.engines.build import build_engine
-from aand_edge.graph_facts import seal
+from aand_edge.graph_facts import GraphFacts, seal
 from tests.commands import Command
 from tests.graphs import tiny_request, write_tiny_model
 
@@ -84,6 +85,18 @@ def test_a_graph_that_lost_a_bit_is_refused(command: Command, tmp_path: Path, ar
     assert done.code == 4
     assert "is damaged" in done.err
     assert "Export the graph again" in done.err
+
+
+def test_a_graph_whose_digest_lost_its_name_is_refused(command: Command, tmp_path: Path) -> None:
+    graph, _ = write_tiny_model(tmp_path / "models")
+    model = onnx.load(graph)
+    onnx.helper.set_model_props(model, {**GraphFacts.from_graph(graph).to_metadata(), "aand.format": "2"})
+    onnx.save_model(model, str(graph))
+    seal(graph)
+    graph.write_bytes(graph.read_bytes().replace(b"aand.sha256", b"aand.sha257"))
+    done = command("inspect", str(graph))
+    assert done.code == 4
+    assert "is damaged: the SHA-256 that it was written with is not in it. Export the graph again." in done.err
 
 
 def test_of_a_graph_of_before_it_is_said_that_damage_cannot_be_told(command: Command, tmp_path: Path) -> None:

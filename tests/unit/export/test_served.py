@@ -13,6 +13,7 @@ from aand_edge.engines.triton.config import Serving
 from aand_edge.export.dynamic import check_batches, write_dynamic
 from aand_edge.export.export import Exported
 from aand_edge.export.served import serve_graph
+from aand_edge.graph_facts import check_seal
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -21,6 +22,7 @@ def test_a_network_for_any_batch_answers_as_the_static_one(
 ) -> None:
     exported = export(precision=precision)
     write_dynamic(exported.graph, tmp_path / "part.onnx")
+    assert check_seal(tmp_path / "part.onnx"), "of its own bytes"
     frames = HoldoutSet.read(exported.holdout).frames
     assert check_batches(exported.graph, tmp_path / "part.onnx", frames) < 1e-4
     session = ort.InferenceSession(str(tmp_path / "part.onnx"))

@@ -25,7 +25,7 @@ from aand_edge.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aand_edge.artifacts import EngineFacts, EngineManifest, Threshold
+    from aand_edge.artifacts import EngineFacts, EngineManifest
     from aand_edge.artifacts import Precision as PrecisionName
     from aand_edge.cli.graphs import GraphFiles
     from aand_edge.config import Workspace
@@ -281,7 +281,7 @@ def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tup
 
 
 def _table(path: Path, manifest: EngineManifest) -> Table:
-    from aand_edge.cli.show import facts
+    from aand_edge.cli.show import facts, promise
 
     acceptance, threshold = manifest.acceptance, manifest.threshold
     rows = [
@@ -294,16 +294,7 @@ def _table(path: Path, manifest: EngineManifest) -> Table:
             f"scores differ from the model's by {acceptance.score_error_mean:.1e} on average, "
             f"{acceptance.score_error_max:.1e} at most; their own spread is {acceptance.score_spread:.2g}",
         ),
-        ("threshold", f"{threshold.value:.4f}: {_promise(threshold)}"),
+        ("threshold", f"{threshold.value:.4f}: {promise(threshold)}"),
         ("", threshold.note),
     ]
     return facts(manifest.name, [row for row in rows if row[1]])
-
-
-def _promise(threshold: Threshold) -> str:
-    from aand_edge.cli.show import percent
-
-    if threshold.promised_false_rejects is not None:
-        return f"rejects at most {percent(threshold.promised_false_rejects)} of good parts"
-    chosen = "set by hand" if threshold.rule == "manual" else f"read from labelled parts ({threshold.rule})"
-    return f"{chosen}, and promises nothing"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -20,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from aand_edge.artifacts import Threshold
 
 WIDEST = 1 << 16  # columns where the answer goes to a file or a pipe: as many as it needs
 
@@ -95,6 +98,18 @@ def _words(value: object) -> str:
 def percent(value: float | None) -> str:
     """0.9131 → 91.3 %; None → –."""
     return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def promise(threshold: Threshold) -> str:
+    """What a threshold promises of good parts, as a clause."""
+    from aand_edge.evaluation.threshold import CONFIDENCE, false_rejects_bound
+
+    bound = false_rejects_bound(threshold)
+    if bound is not None:
+        average = percent(threshold.promised_false_rejects)
+        return f"rejects at most {average} of good parts on average, with {CONFIDENCE:.0%} confidence {percent(bound)}"
+    chosen = "set by hand" if threshold.rule == "manual" else f"read from labelled parts ({threshold.rule})"
+    return f"{chosen}, and promises nothing"
 
 
 def _bars() -> Progress:

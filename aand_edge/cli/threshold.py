@@ -36,7 +36,7 @@ def command(
     """
     from aand_edge.artifacts import Threshold
     from aand_edge.cli.lookup import find_engines, folder_of_model, trained_category
-    from aand_edge.cli.show import answer, facts
+    from aand_edge.cli.show import answer, facts, promise
     from aand_edge.config import Workspace
     from aand_edge.engines.load import read_manifest
 
@@ -73,7 +73,12 @@ def command(
             manifest.threshold = read.model_copy(update={"note": f"{read.note} {_foreign(model, parts)}".strip()})
         manifest.write(path)
         found[manifest.name] = manifest.threshold
-    rows = [(name, f"{each.value:.4f}  {each.rule}  {each.note}") for name, each in found.items()]
+    rows = [
+        row
+        for name, each in found.items()
+        for row in ((name, f"{each.value:.4f}: {promise(each)}"), ("", each.note))
+        if row[1]
+    ]
     answer({name: each.model_dump() for name, each in found.items()}, as_json, facts("threshold", rows))
 
 

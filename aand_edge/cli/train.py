@@ -193,15 +193,14 @@ def _folder(workspace: Workspace, parts: Category, options: TrainingOptions, nam
 
 
 def _report(card: ModelCard, as_json: bool) -> None:
-    from aand_edge.cli.show import answer, facts
+    from aand_edge.cli.show import answer, facts, promise
 
     threshold = card.threshold
     rows = [
         ("trained on", f"{card.data['train']} pictures, {card.data['held_out']} held out"),
         ("time", "  ".join(f"{stage} {seconds:.0f} s" for stage, seconds in card.seconds.items())),
         ("level weights", "  ".join(f"{weight:.2f}" for weight in card.level_weights)),
-        ("threshold", f"{threshold.value:.4f}" if threshold else None),
-        ("false rejects", f"at most {100 * (threshold.promised_false_rejects or 0):.1f} %" if threshold else None),
+        ("threshold", f"{threshold.value:.4f}: {promise(threshold)}" if threshold else None),
         ("note", threshold.note if threshold and threshold.note else None),
         ("protocol", card.protocol),
     ]

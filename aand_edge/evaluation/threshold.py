@@ -16,6 +16,7 @@ Scores = NDArray[np.floating[Any]]
 
 # Rates are typed by people: 0.07 · 100 must count as 7, not as 7.000000000000001.
 _ROUNDING = 1e-9
+CONFIDENCE = 0.95
 
 
 def conformal_threshold(normal_scores: Scores, false_rejects: float = FALSE_REJECTS) -> Threshold:
@@ -60,6 +61,31 @@ def held_out_threshold(scores: Scores, calibrated: NDArray[np.intp], false_rejec
     threshold = conformal_threshold(scores, false_rejects)
     shared = f"The ranges were read from {len(calibrated)} of these {len(scores)} pictures."
     return threshold.model_copy(update={"note": f"{threshold.note} {shared}".strip()})
+
+
+def false_rejects_bound(threshold: Threshold, confidence: float = CONFIDENCE) -> float | None:
+    """The share of good parts that this one threshold rejects at most, with that confidence; None without a promise.
+
+    The promise is an average over draws of the held-out pictures. Of one draw of n whose threshold leaves out the
+    a − 1 highest scores, the share is Beta(a, n + 1 − a) distributed at most (Vovk, 2012, proposition 2), and below x
+    with the probability that of n trials with chance x at least a succeed.
+    """
+    if threshold.promised_false_rejects is None:
+        return None
+    n = threshold.calibrated_on
+    left_out = round(threshold.promised_false_rejects * (n + 1))
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        share = (low + high) / 2
+        fewer = sum(_binomial(n, successes, share) for successes in range(left_out))
+        low, high = (low, share) if 1 - fewer >= confidence else (share, high)
+    return high
+
+
+def _binomial(n: int, successes: int, chance: float) -> float:
+    """The probability of so many successes in n trials; by logarithms, since n may be thousands."""
+    ways = math.lgamma(n + 1) - math.lgamma(successes + 1) - math.lgamma(n - successes + 1)
+    return math.exp(ways + successes * math.log(chance) + (n - successes) * math.log1p(-chance))
 
 
 def _promises(n: int, false_rejects: float) -> bool:

@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aand_edge.artifacts import Threshold
 from aand_edge.errors import DataError, UsageError
-from aand_edge.evaluation.threshold import conformal_threshold, f1_threshold, held_out_threshold, rate_threshold
+from aand_edge.evaluation.threshold import (
+    conformal_threshold,
+    f1_threshold,
+    false_rejects_bound,
+    held_out_threshold,
+    rate_threshold,
+)
 
 
 def labels(text):
@@ -61,6 +69,26 @@ def test_conformal_keeps_its_promise_on_average(n, rate):
     noise = 4 * np.std(rejects) / np.sqrt(repeats)
     assert np.mean(rejects) <= promised + noise
     assert np.mean(rejects) >= promised - noise  # continuous scores: the bound is met, not only kept
+
+
+@pytest.mark.parametrize(("n", "rate"), [(4, 0.01), (32, 0.01), (99, 0.01), (199, 0.05), (3000, 0.01)])
+def test_the_bound_of_one_draw_is_the_quantile_of_its_beta_distribution(n, rate):
+    threshold = conformal_threshold(np.arange(n, dtype=float), rate)
+    left_out = round(threshold.promised_false_rejects * (n + 1))
+    for confidence in (0.5, 0.95):
+        expected = scipy.stats.beta(left_out, n + 1 - left_out).ppf(confidence)
+        assert false_rejects_bound(threshold, confidence) == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_draw_in_twenty_rejects_more_than_its_bound():
+    draw = np.random.default_rng(2)
+    rates = [conformal_threshold(draw.random(32), 0.01) for _ in range(4000)]
+    beyond = np.mean([1 - threshold.value > false_rejects_bound(threshold) for threshold in rates])
+    assert beyond == pytest.approx(0.05, abs=0.012)  # of uniform scores, 1 − threshold is the rate itself
+
+
+def test_what_promises_nothing_has_no_bound():
+    assert false_rejects_bound(Threshold(value=1.0, rule="manual")) is None
 
 
 def test_conformal_keeps_its_promise_with_ties():

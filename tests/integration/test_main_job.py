@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from aand_edge.graph_facts import seal
-
-PROGRAM = Path(sys.executable).with_name("aand-edge")
-
-
-def run(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command in `folder`; it must end with `code` and never show a traceback."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "140"}
-    done = subprocess.run(
-        [PROGRAM, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in done.stderr + done.stdout
-    assert done.returncode == code, done.stderr
-    return done
-
-
-def answer(folder: Path, *arguments: str) -> dict[str, Any]:
-    """The one JSON object on stdout."""
-    value: dict[str, Any] = json.loads(run(folder, *arguments, "--json").stdout)
-    return value
+from tests.commands import PROGRAM, answer, run, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -160,13 +139,6 @@ def test_a_line_is_stopped_by_sigterm_and_reads_its_settings_again_on_sighup(eng
     assert summary["dropped"] == dropped
     assert judged == sorted(judged)
     assert len(judged) + dropped >= judged[-1] + 1, "no frame up to the last one is missing"
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_threshold_is_set_for_one_engine_alone(engines: Path) -> None:

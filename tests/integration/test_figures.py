@@ -1,0 +1,211 @@
+"""The figures that README prints are those of benchmarks/results, rounded as they are shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+README = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+SECTION = (
+    (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## What was measured")[2].partition("\n## ")[0]
+)
+ACCURACY = "image_auroc", "pixel_auroc", "aupro"
+
+# A text that must stand in README, with the format of each figure in it, and where the figures are: FILE:PATH. In a
+# path `field=value` chooses items of a list and `*` stands for any letters; what is found is averaged. `a ÷ b` divides.
+Figure = tuple[str, list[str]]
+
+
+def run_of(file: str, method: str) -> list[str]:
+    """A mean over seeds of benchmarks.accuracy."""
+    return [f"accuracy-{file}:rows/method={method}/{each}" for each in ACCURACY]
+
+
+def engine(file: str, name: str, reference: str = "", memory: bool = False) -> list[str]:
+    """A row of bench: P50, how much faster than `reference`, accuracy, memory."""
+    here = f"{file}:engines/name={name}"
+    faster = [f"{file}:engines/name={reference}/latency_ms/p50 ÷ {here}/latency_ms/p50"] if reference else []
+    return [
+        f"{here}/latency_ms/p50",
+        *faster,
+        *(f"{here}/{each}" for each in ACCURACY),
+        *([f"{here}/memory_mb"] if memory else []),
+    ]
+
+
+def peer(name: str, *more: str) -> list[str]:
+    return [f"peers-int8:rows/name={name}/{each}" for each in ("latency_ms/p50", *more)]
+
+
+COOKIE = "cookie-efficientnet_lite0"
+STANDARDISED = "scores-screw-resnet18:ways/each level over its standard deviation*"
+THREE = "{:.3f} / {:.3f} / {:.3f}"
+DEMO = "{:.3f} | {:.3f} | {:.3f} |"
+SCREW = DEMO + " {:.0f} MiB |"
+FIGURES: list[Figure] = [
+    (
+        f"| cookie (31 pictures), `efficientnet_lite0`, short schedule | {THREE} | {THREE} | {THREE} |",
+        [*run_of(COOKIE, "aand"), *run_of(COOKIE, "rd"), *run_of(COOKIE, "neighbour")],
+    ),
+    (
+        f"| screw (320), `resnet18`, short schedule | {THREE} | {THREE} | {THREE} |",
+        [
+            *run_of("screw-resnet18", "aand"),
+            *run_of("screw-resnet18", "rd"),
+            *run_of("screw-resnet18-neighbour", "neighbour"),
+        ],
+    ),
+    (f"| screw, three times as long (12 + 36 epochs) | {THREE} | | |", run_of("screw-resnet18-36", "aand")),
+    (
+        f"| screw, the same models with the weights of `--levels standardised` | {THREE} | | |",
+        [f"{STANDARDISED}/{each}" for each in ACCURACY],
+    ),
+    ("without them AUPRO is {:.3f}", [f"accuracy-{COOKIE}-ablations:rows/method=aand-soft/aupro"]),
+    ("without a learned residual, it is {:.3f}", [f"accuracy-{COOKIE}-ablations:rows/method=gate/aupro"]),
+    (f"| OpenVINO fp32 | {{:.1f}} ms | {{:.1f}}× as fast | {DEMO}", engine("demo", "*.fp32", "*.torch-eager")),
+    (
+        f"| OpenVINO fp16 (bfloat16 there, the map in float32) | {{:.1f}} ms | {{:.1f}}× | {DEMO}",
+        engine("demo", "*.fp16", "*.torch-eager"),
+    ),
+    (f"| OpenVINO int8 | {{:.1f}} ms | {{:.1f}}× | {DEMO}", engine("demo", "*.int8", "*.torch-eager")),
+    (f"| PyTorch eager | {{:.1f}} ms | | {DEMO}", engine("demo", "*.torch-eager")),
+    (
+        f"| OpenVINO fp32 | {{:.1f}} ms | {{:.1f}}× as fast | {SCREW}",
+        engine("screw-resnet18", "*.fp32", "*.torch-eager", memory=True),
+    ),
+    (
+        f"| OpenVINO fp16 (runs in bfloat16 there, the map in float32) | {{:.1f}} ms | {{:.1f}}× | {SCREW}",
+        engine("screw-resnet18", "*.fp16", "*.torch-eager", memory=True),
+    ),
+    (
+        f"| OpenVINO int8 | {{:.1f}} ms | {{:.1f}}× | {SCREW}",
+        engine("screw-resnet18", "*.int8", "*.torch-eager", memory=True),
+    ),
+    (f"| PyTorch eager | {{:.1f}} ms | | {SCREW}", engine("screw-resnet18", "*.torch-eager", memory=True)),
+    (
+        "int8 is **{:.1f} times as fast as fp32**",
+        ["screw-resnet18:engines/name=*.fp32/latency_ms/p50 ÷ screw-resnet18:engines/name=*.int8/latency_ms/p50"],
+    ),
+    (
+        "the plot's among them, read {:.1f} times",
+        ["screw-pareto:engines/name=*18*.fp32/latency_ms/p50 ÷ screw-pareto:engines/name=*18*.int8/latency_ms/p50"],
+    ),
+    (
+        "(image AUROC {:.3f} and {:.3f}, fp32) in {:.0%} of the time",
+        [
+            "screw-pareto:engines/name=*lite0*.fp32/image_auroc",
+            "screw-pareto:engines/name=*18*.fp32/image_auroc",
+            "screw-pareto:engines/name=*lite*.fp32/latency_ms/p50 ÷ screw-pareto:engines/name=*18*.fp32/latency_ms/p50",
+        ],
+    ),
+    (
+        "(AUPRO {:.3f} and {:.3f}). In fp16 and int8 they take {:.1f} and {:.1f} ms",
+        [
+            "screw-pareto:engines/name=*lite0*.fp32/aupro",
+            "screw-pareto:engines/name=*18*.fp32/aupro",
+            "screw-pareto:engines/name=*lite0*.fp16/latency_ms/p50",
+            "screw-pareto:engines/name=*18*.int8/latency_ms/p50",
+        ],
+    ),
+    (
+        "reaches an image AUROC of {:.2f}, {:.2f}, {:.2f} and {:.2f}",
+        [f"accuracy-screw-resnet18-few:rows/pictures={count}/image_auroc" for count in (10, 30, 100, None)],
+    ),
+    (
+        "| AAND int8 | {:.1f} ms | **{:.1f}×** (quartiles of the rounds {:.1f}–{:.1f}) |",
+        peer("AAND int8", "ratio", "ratio_quartiles/0", "ratio_quartiles/1"),
+    ),
+    ("| AAND fp16 (bfloat16 there) | {:.1f} ms | {:.1f}× |", peer("AAND fp16", "ratio")),
+    ("| AAND fp32 | {:.1f} ms | {:.2f}× |", peer("AAND fp32", "ratio")),
+    (
+        "| anomalib reverse distillation, fp32 | {:.1f} ms | {:.0f} |",
+        peer("anomalib reverse distillation wide_resnet50_2 fp32", "ratio"),
+    ),
+    (
+        "| anomalib reverse distillation, as it comes (bfloat16) | {:.1f} ms | {:.1f}× |",
+        peer("anomalib reverse distillation wide_resnet50_2 as it comes", "ratio"),
+    ),
+    ("| AAND, PyTorch eager | {:.1f} ms | {:.2f}× |", peer("AAND fp32, torch eager", "ratio")),
+    (
+        "{:.1f} times the pictures a second of the authors' recipe in stage one, {:.1f} times in stage two, {:.1f}",
+        ["training-speed:times_as_fast/1", "training-speed:times_as_fast/2", "training-speed:paper_schedule"],
+    ),
+    ("**{:.2f} ms beside {:.1f} ms of inference**", ["loop:beside_ms/p50", "loop:inference_ms/p50"]),
+    ("{:.2f} s from the command line to the first verdict", ["start:start_to_first_verdict_s/median"]),
+    (
+        "{:.0f} failures of the engine, {:.0f} new builds of it",
+        ["soak:injected/engine error", "soak:injected/new build"],
+    ),
+    ("{:,.0f} signals", ["soak:injected/SIGHUP"]),
+    (
+        "accounted for each of {:,.0f} frames, and every one of {:,.0f} MQTT messages",
+        ["soak:accounted", "soak:mqtt/sent"],
+    ),
+    (
+        "memory grew by {:.1f} ± {:.1f} MB an hour",
+        ["soak:growth/memory_mb/slope_an_hour", "soak:growth/memory_mb/standard_error"],
+    ),
+    (
+        "holds of it by {:.1f} ± {:.1f}",
+        ["soak:growth/allocated_mb/slope_an_hour", "soak:growth/allocated_mb/standard_error"],
+    ),
+    (
+        "read {:.1f} ± {:.1f} and {:.1f} ± {:.1f} (`soak-steady.md`)",
+        [
+            f"soak-steady:growth/{what}/{which}"
+            for what in ("memory_mb", "allocated_mb")
+            for which in ("slope_an_hour", "standard_error")
+        ],
+    ),
+    ("{:.0f} times as fast as its literal definition", ["metrics:times_as_fast"]),
+    ("{:.0f} cases of damaged and hostile files", ["hostile:cases"]),
+]
+
+
+def figure(place: str) -> float:
+    """What stands there; the mean where several do."""
+    over, mark, under = place.partition(" ÷ ")
+    if mark:
+        return figure(over) / figure(under)
+    file, _, path = place.partition(":")
+    found: list[Any] = [json.loads((REPOSITORY / f"benchmarks/results/{file}.json").read_text(encoding="utf-8"))]
+    for step in path.split("/"):
+        found = [each for value in found for each in chosen(value, step)]
+    while any(isinstance(each, list) for each in found):
+        found = [each for value in found for each in value]
+    assert found, place
+    return float(sum(found) / len(found))
+
+
+def chosen(value: Any, step: str) -> list[Any]:
+    if isinstance(value, dict):
+        return [each for key, each in value.items() if fnmatchcase(key, step)]
+    if step.isdecimal():
+        return [value[int(step)]]
+    field, mark, wanted = step.partition("=")
+    if not mark:
+        return [each[field] for each in value]
+    return [each for each in value if fnmatchcase(str(each[field]), wanted)]
+
+
+def filled(text: str, places: list[str]) -> str:
+    """The text with its figures, as README sets them: −0.5, 37 %."""
+    return re.sub(r"(\d)%", r"\1 %", re.sub(r"-(?=\d)", "−", text.format(*map(figure, places))))
+
+
+@pytest.mark.parametrize(("text", "places"), FIGURES, ids=[re.sub(r"\W+", " ", text).strip() for text, _ in FIGURES])
+def test_a_figure_of_readme_is_that_of_the_results(text: str, places: list[str]) -> None:
+    assert filled(text, places) in README
+
+
+def test_every_row_of_figures_under_what_was_measured_is_held() -> None:
+    held = {filled(text, places) for text, places in FIGURES}
+    rows = [line for line in SECTION.splitlines() if line.startswith("|") and re.search(r"\d\.\d", line)]
+    assert rows
+    assert [row for row in rows if row not in held] == []

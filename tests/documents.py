@@ -52,6 +52,8 @@ def lines(text: str) -> Iterator[str]:
     for block in blocks(text):
         if block.language in ("", "sh", "bash"):
             yield from (line.strip() for line in block.text.replace("\\\n", " ").splitlines())
+        if block.language == "console":
+            yield from (line[2:] for line in block.text.splitlines() if line.startswith("$ "))
     yield from (span for span in spans(text) if " " in span)
 
 

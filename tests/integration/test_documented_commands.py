@@ -10,13 +10,15 @@ import socket
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
 import pytest
+import typer.main
 from PIL import Image
 
-from aand_edge.cli import main
+from aand_edge.cli import app, main
 from aand_edge.data.sample import write_sample_set
 from tests.commands import PROGRAM, run, wait_for
 from tests.conftest import REPOSITORY
@@ -49,8 +51,8 @@ def make_tiny(file: Path, weights: Path) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def run_here(folder: Path, *arguments: str) -> None:
-    """As `run`, in this process, where PyTorch is loaded once for all of them."""
+def run_here(folder: Path, *arguments: str) -> str:
+    """What the command prints; as `run`, in this process, where PyTorch is loaded once for all of them."""
     told = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(told), redirect_stderr(told):
         patch.chdir(folder)
@@ -58,11 +60,19 @@ def run_here(folder: Path, *arguments: str) -> None:
         with pytest.raises(SystemExit) as end:
             main()
     assert not end.value.code, f"{arguments}: {told.getvalue()}"
+    return told.getvalue()
+
+
+@dataclass(frozen=True)
+class Job:
+    """The workspace that README's block "Your own pictures" leaves behind, and what its commands printed."""
+
+    folder: Path
+    printed: list[tuple[list[str], str]]
 
 
 @pytest.fixture(scope="module")
-def line1(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The workspace that README's block "Your own pictures" leaves behind."""
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     torch = pytest.importorskip("torch")
     from torchvision.models import resnet18
 
@@ -74,19 +84,20 @@ def line1(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "/path/to/pictures": str(folder / "pictures"),
         "/path/to/new/pictures": str(folder / "pictures/test/good"),
     }
-    where = folder
+    where, printed = folder, []
     for words in steps(README):
         if words[0] == "cd":
             where = where / words[1]
         if words[0] != "aand-edge":
             continue
-        run_here(where, *(places.get(word, word) for word in words[1:]))
+        printed.append((words[1:], run_here(where, *(places.get(word, word) for word in words[1:]))))
         if words[1] == "init":
             make_tiny(next(folder.glob("*/aand-edge.toml")), folder / "weights.pth")
-    return where
+    return Job(where, printed)
 
 
-def test_the_block_of_readme_goes_through_and_leaves_what_it_says(line1: Path) -> None:
+def test_the_block_of_readme_goes_through_and_leaves_what_it_says(job: Job) -> None:
+    line1 = job.folder
     told = [words[1] for words in steps(README) if words[0] == "aand-edge"]
     assert told == ["init", "doctor", "train", "train", "eval", "build", "build", "build", "bench", "run"]
     with Image.open(line1 / "sheet.png") as sheet:
@@ -123,14 +134,14 @@ def bounded(word: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def station(line1: Path) -> Path:
+def station(job: Job) -> Path:
     """The workspace with one engine named, as that of a station has."""
-    file = line1 / "aand-edge.toml"
+    file = job.folder / "aand-edge.toml"
     text = file.read_text(encoding="utf-8")
     engine = 'engine = "pictures-resnet18.openvino.fp32"'
     file.write_text(text.replace('# engine = "NAME"', engine), encoding="utf-8")
     assert engine in file.read_text(encoding="utf-8")
-    return line1
+    return job.folder
 
 
 @pytest.mark.parametrize(("document", "words"), [each for each in rendered_sources() if "--trigger" not in each[1]])
@@ -174,3 +185,53 @@ def answered(host: str, port: int, says: str) -> str:
     with socket.create_connection((host, port), timeout=20) as line:
         line.sendall(says.encode())
         return line.makefile(encoding="utf-8").readline()
+
+
+# docs/commands.md: what each command printed once. Figures change, rows and headings may not.
+
+PAGE = (REPOSITORY / "docs/commands.md").read_text(encoding="utf-8")
+SHOWN = [each.text.partition("\n")[::2] for each in blocks(PAGE) if each.language == "console"]
+MACHINES = {"note", "", "executed.f#", "executed.u#", "executed.bf#"}  # rows that not every CPU's engines have
+
+
+def labels(printed: str, model: str) -> set[str]:
+    """Names of rows, headings of columns, and beginnings of sentences, without what is this run's own."""
+    found = set()
+    for line in printed.replace(model, "NAME").splitlines():
+        if line.startswith("┃"):
+            found |= {f"column {cell.strip()}" for cell in line.strip("┃").split("┃")}
+        elif line[:1] not in "┏┡│└…" and not line.startswith(("REJECT", "pass")):
+            found.add(re.sub(r"\d+(\.\d+)?", "#", re.split(r" {2,}|: |,", line.rstrip())[0]))
+    return {
+        re.sub(r"^(Wrote|report|Use) .*", r"\1", label) for label in found if "/" not in label or label.startswith("W")
+    }
+
+
+def test_the_page_of_commands_shows_every_command() -> None:
+    shown = [command.split()[2:] for command, _ in SHOWN]
+    assert {words[0] for words in shown} == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert any("--roofline" in words for words in shown)
+    assert any("--triton" in words for words in shown)
+
+
+@pytest.fixture(scope="module")
+def triton(job: Job) -> str:
+    return run_here(job.folder, "export", "--precision", "fp16", "--triton", "repository")
+
+
+@pytest.mark.parametrize(("command", "page"), SHOWN, ids=[command for command, _ in SHOWN])
+def test_rows_on_the_page_of_commands_are_those_that_the_command_prints(
+    job: Job, triton: str, command: str, page: str
+) -> None:
+    theirs, ours = "sample-efficientnet_lite0", "pictures-resnet18"
+    name, *options = command.replace(theirs, ours).split()[2:]
+    if name == "export":
+        printed = triton
+    elif name in ("calibrate", "threshold", "inspect") or "--roofline" in options:
+        printed = run_here(job.folder, name, *options)
+    else:
+        asked = {"int8", "--eager"} & set(options)
+        printed = next(text for words, text in reversed(job.printed) if words[0] == name and asked <= set(words))
+    shown = labels(page, theirs)
+    assert len(shown) > 2
+    assert shown - labels(printed, ours) - MACHINES == set()

@@ -24,6 +24,7 @@ from aand_edge.data.layouts import Sample
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.synthesis import patch_mask
 from aand_edge.model.aand import Aand
+from aand_edge.model.backbones import Teacher
 from aand_edge.model.choices import HARD_PATCHES
 from aand_edge.model.losses import AMPLIFY_WEIGHT, distillation, focal
 from aand_edge.training.loop import make_optimiser
@@ -77,9 +78,12 @@ def perlin(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
     def corner(down: int, right: int) -> NDArray[np.float64]:
         angle = angles[y0 + down, x0 + right]
-        return np.cos(angle) * (dx - right) + np.sin(angle) * (dy - down)
+        slope: NDArray[np.float64] = np.cos(angle) * (dx - right) + np.sin(angle) * (dy - down)
+        return slope
 
-    fade = lambda t: 6 * t**5 - 15 * t**4 + 10 * t**3  # noqa: E731
+    def fade(t: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 6 * t**5 - 15 * t**4 + 10 * t**3
+
     upper = corner(0, 0) + fade(dx) * (corner(0, 1) - corner(0, 0))
     lower = corner(1, 0) + fade(dx) * (corner(1, 1) - corner(1, 0))
     noise = np.sqrt(2) * (upper + fade(dy) * (lower - upper))
@@ -122,7 +126,10 @@ CHANGES: tuple[Callable[[Picture, float], NDArray[Any]], ...] = (
 class TheirEncoder(nn.Module):
     """The whole classifier but its head: four stages, of which three are used."""
 
-    def __init__(self, backbone: str, teacher: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: str, teacher: Teacher) -> None:
         super().__init__()
         self.net = get_model(backbone, weights=None)
         self.net.load_state_dict(teacher.state_dict(), strict=False)
@@ -131,6 +138,7 @@ class TheirEncoder(nn.Module):
         self.register_buffer("std", teacher.std)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Grey levels (B, 3, S, S) → features of the first three stages."""
         net = self.net
         x = net.maxpool(net.relu(net.bn1(net.conv1((pictures - self.mean) / self.std))))
         f1 = net.layer1(x)

@@ -10,7 +10,6 @@ camera alone, whose frames a larger batch is filled up for. Writes results/batch
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from aand_edge.artifacts import EngineManifest, write_json, write_text
+from aand_edge.artifacts import EngineManifest
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.bench.latency import measure_in_turn
 from aand_edge.config import CameraSettings, Workspace
@@ -28,8 +27,8 @@ from aand_edge.engines.load import load_engine
 from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.station import run_station
 from benchmarks.loop import Timings
+from benchmarks.report import add_out, parser_of, write_report
 
-RESULTS = Path(__file__).resolve().parent / "results"
 Row = dict[str, Any]
 
 
@@ -41,6 +40,7 @@ class Verdicts(Timings):
         self.moments: list[float] = []
 
     def append(self, event: Event) -> None:
+        """Keep the moment of a verdict."""
         super().append(event)
         if isinstance(event, Inspected):
             self.moments.append(time.monotonic())
@@ -52,13 +52,15 @@ class Verdicts(Timings):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Time the calls, then the loop in rounds, and write what came out."""
+    parser = parser_of("benchmarks.batch", __doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--engines", nargs="+", required=True)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--frames", type=int, default=40, help="of each camera, a round")
     parser.add_argument("--rate", type=float, default=10.0)
+    add_out(parser, "batch")
     options = parser.parse_args()
     workspace = Workspace.open(options.workspace)
     paths = [workspace.engines / f"{name}.json" for name in options.engines]
@@ -67,9 +69,7 @@ def main() -> None:
     for row, rounds in zip(rows, zip(*loops, strict=True), strict=True):
         row |= pooled(list(rounds))
     result = {"rows": rows, "rate": options.rate, "load": os.getloadavg()[0], "device": describe_device()}
-    write_json(RESULTS / "batch.json", result)
-    write_text(RESULTS / "batch.md", markdown(result))
-    print(markdown(result))
+    write_report(options.out, result, markdown(result))
 
 
 def calls(paths: list[Path], repeats: int) -> list[Row]:
@@ -97,6 +97,7 @@ def in_loop(workspace: Workspace, engines: list[Path], frames: int, rate: float)
 
 
 def run(workspace: Workspace, engine: Path, frames: int, rate: float, cameras: int) -> Verdicts:
+    """The verdicts of so many cameras, each with `frames` of them; rate 0: as fast as they are judged."""
     verdicts = Verdicts()
     settings = [CameraSettings(source=f"test://?rate={rate}&parts=2&count={frames}") for _ in range(cameras)]
     run_station(workspace, engine, settings, None, verdicts, {})

@@ -1,6 +1,6 @@
 """What an int8 engine loses, against how its ranges were read: method, pictures, synthetic anomalies, regions.
 
-    python benchmarks/calibration.py --model models/screw --data DIR --name screw-resnet18
+    python -m benchmarks.calibration --model models/screw --data DIR --name screw-resnet18
 
 Every row is an OpenVINO engine built and judged on the same test pictures, in one run; drops are against the fp32
 engine of that run. Writes results/calibration-NAME.json and .md. The test pictures choose nothing here: they show what
@@ -9,15 +9,13 @@ a default that was chosen by reason is worth.
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aand_edge.artifacts import HoldoutSet, write_json, write_text
+from aand_edge.artifacts import HoldoutSet
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import read_category
 from aand_edge.engines.base import BuildOptions
@@ -27,8 +25,9 @@ from aand_edge.export.export import ExportOptions, export_model
 from aand_edge.export.regions import QUANTISABLE, default_regions
 from aand_edge.export.trials import Trials, labelled_set
 from aand_edge.graph_facts import GraphFacts
+from benchmarks import RESULTS
+from benchmarks.report import parser_of, write_report
 
-RESULTS = Path(__file__).resolve().parent / "results"
 DEFAULT = CalibrationOptions()
 FALSE_REJECTS = 0.01
 
@@ -114,15 +113,14 @@ def markdown(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("benchmarks.calibration", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
     parser.add_argument("--data", type=Path, required=True, help="its data set, with labelled test pictures")
     parser.add_argument("--name", required=True, help="of the result files")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
     result = measure(options.model, options.data)
-    write_json(RESULTS / f"calibration-{options.name}.json", result)
-    write_text(RESULTS / f"calibration-{options.name}.md", markdown(result))
-    print(json.dumps({"written": str(RESULTS / f"calibration-{options.name}.md")}))
+    write_report(options.out / f"calibration-{options.name}", result, markdown(result))
 
 
 if __name__ == "__main__":

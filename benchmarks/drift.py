@@ -1,6 +1,6 @@
 """The drift alarm: how often unchanged parts raise it, and how soon a change of light, focus or parts does.
 
-    python benchmarks/drift.py WORKSPACE --engine NAME
+    python -m benchmarks.drift WORKSPACE --engine NAME
 
 WORKSPACE is that of `make demo`: its engine knows rendered parts, of which any number can be made, for acceptance
 too. The real loop takes the held-out pictures, a tenth of those for training.
@@ -9,17 +9,17 @@ Writes results/drift.json and .md.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import EngineManifest, write_json, write_text
+from aand_edge.artifacts import EngineManifest
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.config import DriftSettings
 from aand_edge.data.pictures import brightness
@@ -27,8 +27,8 @@ from aand_edge.data.sample import DEFECTS, render_part
 from aand_edge.engines.base import Runner
 from aand_edge.engines.load import load_engine
 from aand_edge.runtime.drift import mann_whitney
+from benchmarks.report import add_out, parser_of, write_report
 
-RESULTS = Path(__file__).resolve().parent / "results"
 DEFAULTS = DriftSettings()
 SEED = 20_000  # rendered parts are told apart by it from those of the data set
 REPEATS = 400  # streams that a change begins in, each at another part of its window
@@ -59,12 +59,14 @@ CHANGES: dict[str, tuple[Change, float]] = {  # and the share of parts with a de
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Look at parts as they were and as they change, and write how the alarm takes them."""
+    parser = parser_of("benchmarks.drift", __doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--engine", required=True)
     parser.add_argument("--accepted", type=int, default=30, help="good parts that an engine is accepted on")
     parser.add_argument("--parts", type=int, default=4000, help="unchanged parts")
     parser.add_argument("--changed", type=int, default=300, help="parts of each change")
+    add_out(parser, "drift")
     options = parser.parse_args()
     manifest, runner = load_engine(options.workspace / "engines" / f"{options.engine}.json")
     with runner:
@@ -85,9 +87,7 @@ def main() -> None:
         "changes": {name: delay(good, each, accepted) for name, each in changed.items()},
         "device": describe_device(),
     }
-    write_json(RESULTS / "drift.json", result)
-    write_text(RESULTS / "drift.md", text := _markdown(result))
-    print(text)
+    write_report(options.out, result, _markdown(result))
 
 
 def parts(
@@ -179,7 +179,7 @@ def _noisy(picture: NDArray[np.uint8], rng: np.random.Generator, levels: float) 
     return np.clip(picture + rng.normal(0, levels, picture.shape), 0, 255).astype(np.uint8)
 
 
-def _markdown(result: dict[str, dict[str, dict[str, dict[str, float]]]]) -> str:
+def _markdown(result: dict[str, Any]) -> str:
     told, own = result["false_alarms"], result["this_engine"]
     lines = [
         "# The drift alarm",

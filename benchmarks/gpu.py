@@ -1,6 +1,6 @@
 """A GPU's times for the fused network, beside the card's own ceiling, and TensorRT's answers beside PyTorch's.
 
-    python benchmarks/gpu.py --name h100            # under 10 minutes; writes results/gpu-NAME.json and .md
+    python -m benchmarks.gpu --name h100            # under 10 minutes; writes results/gpu-NAME.json and .md
 
 Each backbone (random weights, 256×256) runs at batch 1, 8 and 32: PyTorch eager, torch.compile in half precision, half
 precision as a CUDA graph with channels last, and TensorRT or TensorRT-RTX where one of them runs here. Times are CUDA
@@ -57,7 +57,7 @@ class Timer:
             start = time.perf_counter()
             work()
             return 1000 * (time.perf_counter() - start)
-        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         before.record()
         work()
         after.record()
@@ -102,7 +102,7 @@ def torch_ways(model: Aand, frames: torch.Tensor) -> Iterator[tuple[str, Callabl
 
 def captured(module: FusedAand, frames: torch.Tensor) -> Callable[[], object]:
     """The module as one CUDA graph."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream):
         for _ in range(3):
             module(frames)
@@ -180,7 +180,7 @@ def write_graphs(backbone: str, size: int, folder: Path) -> None:
         write_graph(FusedAand(model, half=precision == "fp16"), facts[precision], folder / f"part.{precision}.onnx")
     import onnx
 
-    ranges = read_ranges(folder / "part.fp32.onnx", frames, CalibrationOptions())
+    ranges = read_ranges(folder / "part.fp32.onnx", list(frames), CalibrationOptions())
     reached = {name: each.range for name, each in ranges.items()}
     int8 = quantise(onnx.load(folder / "part.fp16.onnx"), reached, default_regions(backbone))
     del int8.metadata_props[:]

@@ -1,26 +1,27 @@
 """What the camera loop costs beside the engine: capture to verdict minus inference, on the rendered test source.
 
-    python benchmarks/loop.py WORKSPACE --engine NAME
+    python -m benchmarks.loop WORKSPACE --engine NAME
 
 The source is slower than the engine, so that no frame waits for the one before it. Writes results/loop.json and .md.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.config import CameraSettings, Workspace
 from aand_edge.runtime.events import Event, Inspected, Timing
 from aand_edge.runtime.station import run_station
+from benchmarks.report import add_out, parser_of, write_report
 
-RESULTS = Path(__file__).resolve().parent / "results"
+Values = NDArray[np.float64]
 
 
 class Timings:
@@ -41,29 +42,38 @@ class Timings:
         """Nothing is held back."""
 
     def append(self, event: Event) -> None:
+        """Keep the timing of a verdict."""
         if isinstance(event, Inspected):
             self.first = self.first or time.monotonic()
             self.seen.append(event.timing)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the loop, and write what it took beside the engine."""
+    parser = parser_of("benchmarks.loop", __doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--engine", required=True)
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--rate", type=float, default=20.0)
+    add_out(parser, "loop")
     options = parser.parse_args()
-    workspace = Workspace.open(options.workspace)
+    result = measure(Workspace.open(options.workspace), options.engine, options.frames, options.rate)
+    write_report(options.out, result, markdown(result))
+
+
+def measure(workspace: Workspace, engine: str, frames: int, rate: float) -> dict[str, Any]:
+    """Milliseconds of each stage, as plain values."""
     timings, start = Timings(), time.monotonic()
-    camera = CameraSettings(source=f"test://?rate={options.rate}&parts=8&count={options.frames}")
-    tally = run_station(workspace, workspace.engines / f"{options.engine}.json", [camera], None, timings, {})
+    camera = CameraSettings(source=f"test://?rate={rate}&parts=8&count={frames}")
+    tally = run_station(workspace, workspace.engines / f"{engine}.json", [camera], None, timings, {})
     total = np.array([each.total for each in timings.seen])
     inferred = np.array([each.inferred for each in timings.seen])
     beside = total - inferred
     assert timings.first is not None
-    result = {
-        "engine": options.engine,
+    return {
+        "engine": engine,
         "frames": len(total),
+        "rate": rate,
         "dropped": sum(tally.dropped.values()),
         "inference_ms": _percentiles(inferred),
         "beside_ms": _percentiles(beside),
@@ -75,13 +85,17 @@ def main() -> None:
         "start_to_first_verdict_s": timings.first - start,
         "device": describe_device(),
     }
-    write_json(RESULTS / "loop.json", result)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The report."""
     rows = [("inference", result["inference_ms"]), ("beside it, in all", result["beside_ms"])]
     rows += [(f"· {stage}", values) for stage, values in result["stages_ms"].items()]
     lines = [
         "# The loop beside the engine",
         "",
-        f"{options.engine}, {len(total)} frames at {options.rate:g} a second. {device_line(result['device'])}",
+        f"{result['engine']}, {result['frames']} frames at {result['rate']:g} a second. "
+        f"{device_line(result['device'])}",
         "",
         "| | p50, ms | p95, ms | p99, ms |",
         "|---|---|---|---|",
@@ -90,11 +104,10 @@ def main() -> None:
         f"Beside inference: {100 * result['share_of_inference']:.1f} % of it. From start, engine loaded and parts "
         f"rendered, to the first verdict: {result['start_to_first_verdict_s']:.2f} s.",
     ]
-    write_text(RESULTS / "loop.md", "\n".join(lines) + "\n")
-    print("\n".join(lines))
+    return "\n".join(lines) + "\n"
 
 
-def _percentiles(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> dict[str, float]:
+def _percentiles(values: Values) -> dict[str, float]:
     return {f"p{p}": float(np.percentile(values, p, method="inverted_cdf")) for p in (50, 95, 99)}
 
 

@@ -1,6 +1,6 @@
 """AUPRO beside a literal transcription of its definition: how much they differ, and how much faster ours is.
 
-    python benchmarks/metrics.py --out benchmarks/results/metrics
+    python -m benchmarks.metrics
 
 160 maps at 256², with 120 pictures of one to four defects. The literal way sweeps thresholds, and measures at each the
 false-positive rate and the overlap of every region. It is exact only where it visits every value, so the maps hold
@@ -9,18 +9,16 @@ false-positive rate and the overlap of every region. It is exact only where it v
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
-from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device
 from aand_edge.evaluation.aupro import FPR_LIMIT, aupro
+from benchmarks.report import add_out, parser_of, write_report
 
 PICTURES, GOOD, SIDE = 160, 40, 256
 
@@ -73,10 +71,10 @@ def timed(function: Any, *arguments: Any, repeats: int = 1) -> tuple[float, floa
 
 def main() -> None:
     """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("benchmarks.metrics", __doc__)
     parser.add_argument("--levels", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/metrics"))
+    add_out(parser, "metrics")
     options = parser.parse_args()
     maps, masks = draw(options.levels, options.seed)
     ours, our_seconds = timed(aupro, maps, list(masks), repeats=5)
@@ -93,9 +91,7 @@ def main() -> None:
         "times_as_fast": their_seconds / our_seconds,
         "device": describe_device(),
     }
-    write_json(options.out.with_suffix(".json"), result)
-    write_text(options.out.with_suffix(".md"), markdown(result))
-    print(markdown(result))
+    write_report(options.out, result, markdown(result))
 
 
 def markdown(result: dict[str, Any]) -> str:

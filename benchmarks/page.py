@@ -7,7 +7,6 @@ The four take turns, so that what else the machine does falls on each of them. W
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import subprocess
@@ -19,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.config import CameraSettings, PageSettings, Workspace
 from aand_edge.runtime.events import Timing
 from aand_edge.runtime.station import run_station
 from benchmarks.loop import Timings
+from benchmarks.report import add_out, parser_of, write_report
 
-RESULTS = Path(__file__).resolve().parent / "results"
 WATCHERS = {"no page": None, "nobody watches": 0, "one browser": 1, "four browsers": 4}
 WATCH = """
 import sys, time, websocket
@@ -41,36 +39,39 @@ while True:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the loop in each way, in turns, and write what each cost."""
+    parser = parser_of("benchmarks.page", __doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--engine", required=True)
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--source", default="test://?rate=15&parts=8&size=720")
+    add_out(parser, "page")
     options = parser.parse_args()
-    workspace = Workspace.open(options.workspace)
-    engine = workspace.engines / f"{options.engine}.json"
+    result = measure(Workspace.open(options.workspace), options.engine, options.source, options.frames, options.rounds)
+    write_report(options.out, result, markdown(result))
+
+
+def measure(workspace: Workspace, engine: str, source: str, frames: int, rounds: int) -> dict[str, Any]:
+    """Figures of each way, all rounds together, as plain values."""
+    manifest = workspace.engines / f"{engine}.json"
     seen: dict[str, list[Timing]] = {name: [] for name in WATCHERS}
     busy: dict[str, list[float]] = {name: [] for name in WATCHERS}
     loads = [os.getloadavg()[0]]
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         for name, watchers in WATCHERS.items():
-            timings, cores = one_run(workspace, engine, f"{options.source}&count={options.frames}", watchers)
+            timings, cores = one_run(workspace, manifest, f"{source}&count={frames}", watchers)
             seen[name] += timings
             busy[name].append(cores)
         loads.append(os.getloadavg()[0])
-    result = {
-        "engine": options.engine,
-        "source": options.source,
-        "rounds": options.rounds,
+    return {
+        "engine": engine,
+        "source": source,
+        "rounds": rounds,
         "load": loads,
         "ways": {name: {**figures(seen[name]), "cores": float(np.median(busy[name]))} for name in WATCHERS},
         "device": describe_device(),
     }
-    write_json(RESULTS / "page.json", result)
-    text = markdown(result)
-    write_text(RESULTS / "page.md", text)
-    print(text)
 
 
 def one_run(workspace: Workspace, engine: Path, source: str, watchers: int | None) -> tuple[list[Timing], float]:
@@ -90,12 +91,14 @@ def one_run(workspace: Workspace, engine: Path, source: str, watchers: int | Non
 
 
 def free_port() -> int:
+    """A port that nobody listens on, of this machine alone."""
     with socket.socket() as tried:
         tried.bind(("127.0.0.1", 0))
         return int(tried.getsockname()[1])
 
 
 def figures(timings: list[Timing]) -> dict[str, Any]:
+    """Milliseconds of inference, and of the loop beside it."""
     beside = np.array([each.total - each.inferred for each in timings])
     inferred = np.array([each.inferred for each in timings])
     return {
@@ -106,6 +109,7 @@ def figures(timings: list[Timing]) -> dict[str, Any]:
 
 
 def markdown(result: dict[str, Any]) -> str:
+    """The report."""
     loads = ", ".join(f"{load:.1f}" for load in result["load"])
     lines = [
         "# What the live page costs the loop",

@@ -1,7 +1,7 @@
 """What a lighter backbone and a lower precision lose and gain: bench's JSON of several models as one plot.
 
     aand-edge bench ENGINE … --data DIR --json > benchmarks/results/screw-pareto.json      # of all backbones in one run
-    python benchmarks/pareto.py benchmarks/results/screw-pareto.json
+    python -m benchmarks.pareto benchmarks/results/screw-pareto.json
 
 Latency of different files is comparable only where they come from one machine: their devices must be the same.
 Writes docs/pareto.svg; a line joins the engines that no other beats in both speed and accuracy.
@@ -9,7 +9,6 @@ Writes docs/pareto.svg; a line joins the engines that no other beats in both spe
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +18,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib import ticker
 
+from benchmarks import REPOSITORY
+from benchmarks.report import parser_of
+
 FIGURES = {"image_auroc": "image AUROC", "aupro": "AUPRO"}
 COLOURS = ("#1f6feb", "#d9622b", "#2a8f5a", "#8a4fbf", "#6b7280")
 ROOM = 0.01  # above and below what is shown: a thousandth must not look like a gulf
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "pareto.svg"
+TARGET = REPOSITORY / "docs" / "pareto.svg"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def front(engines: Sequence[Point], figure: str) -> list[Point]:
     return kept
 
 
-def draw(engines: Sequence[Point], category: str, device: str) -> None:
+def draw(engines: Sequence[Point], category: str, device: str, target: Path) -> None:
     """Write the plot: a panel a figure, time logarithmic."""
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "aand-edge", "font.size": 10})
     canvas, panels = plt.subplots(1, len(FIGURES), figsize=(10, 4), layout="constrained")
@@ -87,21 +89,22 @@ def draw(engines: Sequence[Point], category: str, device: str) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     canvas.suptitle(f"{category}, 256², batch 1, {device}", fontsize=10, color="#57606a")
-    canvas.savefig(TARGET, metadata={"Date": None})
+    canvas.savefig(target, metadata={"Date": None})
 
 
 def main() -> None:
     """Read the reports, refuse those of other machines, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("benchmarks.pareto", __doc__)
     parser.add_argument("reports", type=Path, nargs="+", help="what `aand-edge bench --json` printed")
+    parser.add_argument("--out", type=Path, default=TARGET, help="the plot, an .svg")
     options = parser.parse_args()
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in options.reports]
     kinds = {(report["category"], report["device"]["cpu"]) for report in reports}
     if len(kinds) > 1:
         raise SystemExit(f"These were not measured on one category and machine: {sorted(kinds)}")
     ((category, device),) = kinds
-    draw([point for report in reports for point in points(report)], category, device)
-    print(TARGET)
+    draw([point for report in reports for point in points(report)], category, device, options.out)
+    print(options.out)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python3 -m venv benchmarks/work/anomalib
     benchmarks/work/anomalib/bin/pip install 'anomalib[openvino]==2.7.0'
-    python benchmarks/peers.py --data screw                  # wide_resnet50_2, random weights: speed alone
-    python benchmarks/peers.py --data screw --model models/screw-resnet18 --weights resnet18.pth --name peers-resnet18
+    python -m benchmarks.peers --data screw                  # wide_resnet50_2, random weights: speed alone
+    python -m benchmarks.peers --data screw --model models/screw-resnet18 --weights resnet18.pth --name peers-resnet18
 
 anomalib runs in an environment of its own (--anomalib: its python), exported by its own exporter and asked through its
 own OpenVINOInferencer. Speed does not depend on weights: without --model and --weights they are random. With them,
@@ -12,11 +12,11 @@ accuracy is measured on the test split too. Writes results/NAME.json and .md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,20 +24,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from peers_ours import prepare
-from peers_table import page, row_of
-from turns import EndedEarlyError, Player
 
-from aand_edge.artifacts import CARD, ModelCard, write_json, write_text
+from aand_edge.artifacts import CARD, ModelCard
 from aand_edge.bench.device import describe_device
 from aand_edge.data.layouts import Category, Sample, read_category
 from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize
 from aand_edge.evaluation.metrics import evaluate
+from benchmarks import RESULTS, WORK
+from benchmarks.peers_ours import prepare
+from benchmarks.peers_table import page, row_of
+from benchmarks.report import parser_of, write_report
+from benchmarks.turns import EndedEarlyError, Player, environment
 
-HERE = Path(__file__).resolve().parent
-WORK = HERE / "work"
 SIZE = 256
 FRAMES = 32  # that are timed on, in turn
 GOOD = 32  # good pictures that untrained peers remember and are calibrated on; trained ones have all
@@ -58,20 +58,20 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
 def theirs(work: Path, python: Path, backbone: str, weights: Path | None, epochs: int) -> tuple[Commands, Any]:
     """Commands that serve anomalib's models by name, and what anomalib.json tells of them."""
     if not python.is_file():
-        raise SystemExit(f"There is no {python}: make the environment as the first lines of {__file__} say.")
-    script = str(HERE / "peers_anomalib.py")
+        raise SystemExit(f"There is no {python}: make the environment as `python -m benchmarks.peers --help` says.")
+    program = [str(python), "-m", "benchmarks.peers_anomalib"]
     told = work / "anomalib.json"
     if not told.is_file():
         training = ["--weights", str(weights.resolve()), "--epochs", str(epochs)] if weights else []
         pictures = str(work / "pictures.npy")
-        command = [str(python), script, "prepare", str(work), "--pictures", pictures, "--backbone", backbone, *training]
+        command = [*program, "prepare", str(work), "--pictures", pictures, "--backbone", backbone, *training]
         print("anomalib's models are made and exported: see prepare.log", flush=True)
         with (work / "prepare.log").open("w") as log:
-            subprocess.run(command, check=True, cwd=work, stdout=log, stderr=log)
+            subprocess.run(command, check=True, cwd=work, env=environment(), stdout=log, stderr=log)
     facts = json.loads(told.read_text(encoding="utf-8"))
     commands = {}
     for name, peer in facts["peers"].items():
-        serving = [str(python), script, "serve", peer["model"]]
+        serving = [*program, "serve", peer["model"]]
         if "int8" not in name:  # an int8 graph's float layers run as OpenVINO pleases
             commands[f"{name} fp32"] = [*serving, "--held"]
             commands[f"{name} as it comes"] = serving
@@ -113,7 +113,7 @@ def play(players: Sequence[Player], rounds: int, runs: int) -> None:
         print(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
 
 
-def compete(options: argparse.Namespace) -> dict[str, Any]:
+def compete(options: Namespace) -> dict[str, Any]:
     """Everything measured, as plain values."""
     work: Path = WORK / options.name
     if options.fresh:
@@ -153,7 +153,8 @@ def compete(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, and write what came out."""
+    parser = parser_of("benchmarks.peers", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="a category: frames to time on, pictures to remember")
     parser.add_argument("--model", type=Path, help="folder of a trained model; random weights without it")
     parser.add_argument("--backbone", default="wide_resnet50_2", help="of the untrained model")
@@ -168,13 +169,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="parts of names: nobody else takes part")
     parser.add_argument("--name", default="peers")
     parser.add_argument("--fresh", action="store_true", help="make every model and engine again")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
     options.data, options.anomalib = options.data.resolve(), options.anomalib.absolute()
     options.model = options.model and options.model.resolve()
     result = compete(options)
-    write_json(HERE / "results" / f"{options.name}.json", result)
-    write_text(HERE / "results" / f"{options.name}.md", page(result))
-    print(page(result))
+    write_report(options.out / options.name, result, page(result))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from turns import Answer, serve
+
+from benchmarks.turns import Answer, serve
 
 SIZE = (256, 256)
 ONE_PICTURE = {"dynamic_shapes": None}  # left to itself, its exporter writes a PatchCore that takes two at once
@@ -42,10 +43,12 @@ class Inferencer:
         self._input = np.zeros((1, 3, *SIZE), np.float32)
 
     def predict(self, frame: NDArray[np.uint8]) -> Answer:
+        """Score, and map (S, S)."""
         batch = self._inferencer.predict(frame)
         return float(batch.pred_score.reshape(-1)[0]), batch.anomaly_map.reshape(SIZE)
 
     def network(self) -> None:
+        """The network alone, on the last frame."""
         self._inferencer.model({self._inferencer.input_blob.any_name: self._input})
 
 
@@ -120,7 +123,7 @@ def _distil(model: Any, stock: Any, epochs: int) -> None:
     model.model.train()
     optimiser = model.configure_optimizers()
     for epoch in range(epochs):
-        for chosen in torch.randperm(len(stock)).split(BATCH):
+        for chosen in torch.split(torch.randperm(len(stock)), BATCH):
             loss = model.loss(*model.model(model.pre_processor.transform(stock[chosen])))
             optimiser.zero_grad()
             loss.backward()
@@ -154,9 +157,11 @@ class _Pictures:
         """All is there."""
 
     def val_dataloader(self) -> Any:
+        """One picture at a time."""
         from torch.utils.data import DataLoader
 
-        return DataLoader([{"image": picture} for picture in self._stock], batch_size=1)
+        pictures: Any = [{"image": picture} for picture in self._stock]
+        return DataLoader(pictures, batch_size=1)
 
 
 def _quantised(model: Any, folder: Path, stock: Any) -> Path:
@@ -171,6 +176,7 @@ def _quantised(model: Any, folder: Path, stock: Any) -> Path:
 
 
 def main() -> None:
+    """Make the models, or serve one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("prepare")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from turns import Answer, Contender, serve
 
 from aand_edge.artifacts import CARD, ModelCard, Precision
 from aand_edge.engines.base import BuildOptions, Runner
 from aand_edge.engines.registry import find_backend
+from benchmarks.report import parser_of
+from benchmarks.turns import Answer, Contender, serve
 
 HOLDOUT = 16  # good pictures that an untrained model is exported and calibrated with
 Commands = dict[str, list[str]]
@@ -24,7 +25,7 @@ Commands = dict[str, list[str]]
 
 def prepare(work: Path, model: Path | None, data: Path, backbone: str, threads: int) -> Commands:
     """Build what takes part; name → the command that serves it."""
-    serving = [sys.executable, str(Path(__file__).resolve())]
+    serving = [sys.executable, "-m", "benchmarks.peers_ours"]
     folder = model or untrained(work / "aand", backbone, True, data)
     engines = build_engines(folder, work / "aand-engines", threads)
     commands = {f"AAND {name}": [*serving, "engine", str(engine)] for name, engine in engines.items()}
@@ -108,11 +109,13 @@ class Engine:
         self._frames: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def predict(self, frame: NDArray[np.uint8]) -> Answer:
+        """Score, and map (S, S)."""
         self._frames = frame[None]
         outputs = self._runner.infer(self._frames)
         return float(outputs.score[0]), outputs.anomaly_map[0]
 
     def network(self) -> None:
+        """The network alone, on the last frame."""
         self._runner.infer(self._frames)
 
 
@@ -129,24 +132,27 @@ class Torch:
         self._picture: Any = None
 
     def predict(self, frame: NDArray[np.uint8]) -> Answer:
+        """Score, and map (S, S)."""
         with self._torch.inference_mode():
             self._picture = self._torch.from_numpy(frame)[None].permute(0, 3, 1, 2).float()
             anomaly_map, score = self._network(self._picture)
         return float(score[0]), anomaly_map[0].numpy()
 
     def network(self) -> None:
+        """The network alone, on the last frame."""
         with self._torch.inference_mode():
             self._network(self._picture)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Serve one of ours."""
+    parser = parser_of("benchmarks.peers_ours", __doc__)
     parser.add_argument("kind", choices=("engine", "eager", "compiled"))
     parser.add_argument("path", type=Path, help="engine file, or folder of the model")
     parser.add_argument("--frames", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
-    load: partial[Contender] = partial(Torch, options.path, options.kind == "compiled")
+    load: Callable[[], Contender] = partial(Torch, options.path, options.kind == "compiled")
     if options.kind == "engine":
         load = partial(Engine, options.path)
     serve(load, np.load(options.frames), options.threads)

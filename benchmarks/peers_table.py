@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from turns import Player
 
 from aand_edge.bench.device import device_line
 from aand_edge.bench.latency import Latency
+from benchmarks.turns import Player
 
 REFERENCE = "anomalib reverse distillation"  # held to fp32
 Row = dict[str, Any]

@@ -1,6 +1,6 @@
 """Floors of every backbone and precision on every chip, computed and not measured: `results/roofline.md` and `.json`.
 
-    python benchmarks/roofline.py --out benchmarks/results
+    python -m benchmarks.roofline
 
 What a layer costs depends on shapes and types alone, so the graphs are written from untrained networks, and the int8
 ones with one range for all tensors. Nothing runs, and no device is needed.
@@ -8,7 +8,6 @@ ones with one range for all tensors. Nothing runs, and no device is needed.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,16 +23,18 @@ from aand_edge.export.regions import default_regions
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import FusedAand
+from benchmarks import RESULTS
+from benchmarks.report import parser_of
 
 BACKBONES = ("wide_resnet50_2", "resnet50", "resnet34", "resnet18", "efficientnet_lite0")
 
 
 def main() -> None:
     """Write the graphs of each backbone into a temporary folder, and count them."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = parser_of("benchmarks.roofline", __doc__)
     options.add_argument("--backbones", nargs="+", default=BACKBONES, choices=BACKBONES)
     options.add_argument("--size", type=int, default=256)
-    options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    options.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     given = options.parse_args()
     found: list[Roofline] = []
     for backbone in given.backbones:

@@ -1,6 +1,6 @@
 """How far each precision moves the scores of good parts: those that ranges were read from, and those that gave none.
 
-    python benchmarks/score_shift.py --workspace DIR --data DIR --name screw-resnet18
+    python -m benchmarks.score_shift --workspace DIR --data DIR --name screw-resnet18
 
 A threshold read from held-out pictures holds for new parts if an engine treats both alike. Reads the workspace's
 OpenVINO engines of one model, fp32 among them; their manifests hold the held-out scores, and the good test pictures are
@@ -9,7 +9,6 @@ judged here. Writes results/score-shift-NAME.md.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from aand_edge.bench.contender import Contender
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Category, read_category
 from aand_edge.engines.load import list_engines, load_engine
-
-RESULTS = Path(__file__).resolve().parent / "results"
+from benchmarks import RESULTS
+from benchmarks.report import parser_of
 
 Scores = NDArray[np.float64]
 
@@ -74,7 +73,7 @@ def markdown(name: str, found: list[tuple[str, str, Scores]], spread: float) -> 
 
 def main() -> None:
     """Parse the command line, judge, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("benchmarks.score_shift", __doc__)
     parser.add_argument("--workspace", type=Path, required=True, help="with fp32, fp16 and int8 engines of one model")
     parser.add_argument("--data", type=Path, required=True, help="the model's data set, with good test pictures")
     parser.add_argument("--name", required=True, help="of the result file")

@@ -1,6 +1,6 @@
 """How long `aand-edge run` takes from its start on the command line to the first verdict on its stdout.
 
-    python benchmarks/start.py WORKSPACE --engine NAME
+    python -m benchmarks.start WORKSPACE --engine NAME
 
 Interpreter, imports, engine, a part rendered and judged, and the line printed: each time a new process, the files in
 the system's cache. Beside the time on the wall stands the processors' time, which other work on the machine changes
@@ -9,19 +9,18 @@ little. Writes results/start.json and .md.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
+from benchmarks.report import add_out, parser_of, write_report
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SOURCE = "test://?rate=0&parts=2&count=1"
 
 
@@ -42,37 +41,50 @@ def first_verdict(workspace: Path, engine: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Start it again and again, and write how long that took."""
+    parser = parser_of("benchmarks.start", __doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--engine", required=True)
     parser.add_argument("--repeats", type=int, default=11)
+    add_out(parser, "start")
     options = parser.parse_args()
-    first_verdict(options.workspace, options.engine)  # the files come into the cache
+    result = measure(options.workspace, options.engine, options.repeats)
+    write_report(options.out, result, markdown(result))
+
+
+def measure(workspace: Path, engine: str, repeats: int) -> dict[str, Any]:
+    """Seconds on the wall and of the processors, as plain values."""
+    first_verdict(workspace, engine)  # the files come into the cache
     load = os.getloadavg()[0]
-    times = np.array([first_verdict(options.workspace, options.engine) for _ in range(options.repeats)])
-    wall, processors = np.median(times, axis=0)
-    result = {
-        "engine": options.engine,
-        "repeats": options.repeats,
-        "start_to_first_verdict_s": {"median": wall, "least": times[:, 0].min(), "most": times[:, 0].max()},
-        "processor_s": {"median": processors, "least": times[:, 1].min(), "most": times[:, 1].max()},
+    times = np.array([first_verdict(workspace, engine) for _ in range(repeats)])
+    seconds = [
+        {"median": float(np.median(column)), "least": float(column.min()), "most": float(column.max())}
+        for column in times.T
+    ]
+    return {
+        "engine": engine,
+        "repeats": repeats,
+        "start_to_first_verdict_s": seconds[0],
+        "processor_s": seconds[1],
         "load": round(load, 1),
         "device": describe_device(),
     }
-    write_json(RESULTS / "start.json", result)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The report."""
+    rows = {"first verdict, s": "start_to_first_verdict_s", "processor time of the run, s": "processor_s"}
     lines = [
         "# From start to the first verdict",
         "",
-        f"`aand-edge run` with {options.engine}, {options.repeats} times. {device_line(result['device'])} "
-        f"Other work on the machine: load {load:.1f}.",
+        f"`aand-edge run` with {result['engine']}, {result['repeats']} times. {device_line(result['device'])} "
+        f"Other work on the machine: load {result['load']:.1f}.",
         "",
         "| | median | least | most |",
         "|---|---|---|---|",
-        f"| first verdict, s | {wall:.2f} | {times[:, 0].min():.2f} | {times[:, 0].max():.2f} |",
-        f"| processor time of the run, s | {processors:.2f} | {times[:, 1].min():.2f} | {times[:, 1].max():.2f} |",
+        *(f"| {name} | " + " | ".join(f"{s:.2f}" for s in result[key].values()) + " |" for name, key in rows.items()),
     ]
-    write_text(RESULTS / "start.md", "\n".join(lines) + "\n")
-    print("\n".join(lines))
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

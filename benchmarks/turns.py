@@ -4,7 +4,7 @@
     contender → conductor   {"ready": …} once it has answered a frame, then one line an order
 
 One JSON object a line, over the contender's own pipes. Contenders of different environments thus see the same noise of
-the machine. This file needs numpy alone: the contender's side of it runs in other people's environments too.
+the machine. This file needs NumPy alone: the contender's side of it runs in other people's environments too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import REPOSITORY
+
 STATUS = Path("/proc/self/status")
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 Answer = tuple[float, NDArray[np.float32]]  # score, map (S, S)
@@ -33,15 +35,13 @@ class EndedEarlyError(Exception):
 
 
 class Contender(Protocol):
-    """What answers frames.
+    """What answers frames."""
 
-    predict   a decoded frame, uint8 (S, S, 3), RGB → score and map, as its user calls it
-    network   the network alone, on what the last frame became
-    """
+    def predict(self, frame: NDArray[np.uint8]) -> Answer:
+        """Score and map of a decoded frame, uint8 (S, S, 3), RGB, as its user calls it."""
 
-    def predict(self, frame: NDArray[np.uint8]) -> Answer: ...
-
-    def network(self) -> None: ...
+    def network(self) -> None:
+        """The network alone, on what the last frame became."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,13 @@ def _own_stdout() -> IO[str]:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
+
+
+def environment(threads: int | None = None) -> dict[str, str]:
+    """Of a process that finds `benchmarks` wherever it starts, with its libraries held to so many threads."""
+    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+    limits = {} if threads is None else dict.fromkeys(POOLS, str(threads))
+    return {**os.environ, "PYTHONPATH": path, **limits}
 
 
 def pin(threads: int) -> None:
@@ -124,7 +131,6 @@ class Player:
     def __init__(self, name: str, command: Sequence[str], folder: Path, threads: int) -> None:
         self.name = name
         self._log = folder / f"{name.replace(' ', '-').replace(',', '')}.log"
-        limits = dict.fromkeys(POOLS, str(threads))
         start = time.perf_counter()
         self._process = subprocess.Popen(
             command,
@@ -133,7 +139,7 @@ class Player:
             stderr=self._log.open("w"),
             text=True,
             cwd=folder,
-            env={**os.environ, **limits},
+            env=environment(threads),
         )
         ready = self._read()
         self.start_s = time.perf_counter() - start

@@ -47,7 +47,8 @@ def nearest(queries: Tensor, known: Tensor) -> Tensor:
     """(N,): Euclidean distance of each row of (N, C) to the nearest of (M, C)."""
     lengths = (known * known).sum(dim=1)
     squares = [
-        (lengths - 2 * (rows @ known.T)).amin(dim=1) + (rows * rows).sum(dim=1) for rows in queries.split(QUERIES)
+        (lengths - 2 * (rows @ known.T)).amin(dim=1) + (rows * rows).sum(dim=1)
+        for rows in torch.split(queries, QUERIES)
     ]
     return torch.cat(squares).clamp_min(0).sqrt()
 

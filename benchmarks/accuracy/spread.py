@@ -53,7 +53,7 @@ def over_ray(
         environment = {"py_modules": [str(PACKAGE)], "excludes": ["work", "results"]}
         ray.init(address=address, runtime_env=environment, log_to_driver=False, include_dashboard=False)
     try:
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()
         gpus = share.gpus if resources.get("GPU") else 0
 
         def one(run: RunT) -> RowT:  # Ray takes a plain function, no partial

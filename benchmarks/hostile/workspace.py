@@ -49,6 +49,7 @@ def prepare(folder: Path) -> None:
         aand_edge(folder, *arguments)
     aand_edge(folder, "train", "--name", "halted", after_epoch=True)
     part = cv2.imread(str(folder / "data/sample/test/good/000.png"))
+    assert part is not None
     (folder / "pictures").mkdir()
     for suffix in FORMATS:
         cv2.imwrite(str(folder / f"pictures/part{suffix}"), part)

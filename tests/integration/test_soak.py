@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from aand_edge.engines.build import build_engine
-from benchmarks import soak
-from benchmarks.faults import mosquitto
-from benchmarks.growth import slope_an_hour
-from benchmarks.soak_report import markdown
+from benchmarks.soak.faults import mosquitto
+from benchmarks.soak.growth import slope_an_hour
+from benchmarks.soak.report import markdown
+from benchmarks.soak.run import soak
 from tests.graphs import tiny_request
 
 
 def test_every_frame_is_accounted_for_whatever_breaks(tmp_path: Path) -> None:
     engine = build_engine(tiny_request(tmp_path))[0]
-    result = soak.soak(engine, 12, tmp_path / "record", 20)  # a busy machine judges few frames in so short a time
+    result = soak(engine, 12, tmp_path / "record", 20)  # a busy machine judges few frames in so short a time
     assert result["given"] == result["accounted"] > 300
     assert result["judged"] > 40
     assert {"metrics read", "page watched"} <= set(result["injected"])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import soak
-from benchmarks.growth import COLUMNS
-from benchmarks.soak_report import FLOORS, SETTLED_S, faults
+from benchmarks.soak import __main__ as soak
+from benchmarks.soak.growth import COLUMNS
+from benchmarks.soak.report import FLOORS, SETTLED_S, faults
 
 
 def soaked(seconds: float = 3600, **changed: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks import visitors
-from benchmarks.visitors import Visitors
+from benchmarks.soak import visitors
+from benchmarks.soak.visitors import Visitors
 
 CUT_OFF = b"HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"
 

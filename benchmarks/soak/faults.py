@@ -1,6 +1,6 @@
-"""What goes wrong beside a conveyor, done to a loop on purpose: cameras, engine, sinks, broker, disk and clock.
+"""What goes wrong beside a conveyor, done to a loop on purpose: engine, sinks, broker, disk and clock.
 
-Each counts what it did in `Counts`, by name.
+Each counts what it did in `Counts`, by name. The cameras are in `cameras`.
 """
 
 from __future__ import annotations
@@ -11,129 +11,16 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from types import TracebackType
 
-import cv2
-import numpy as np
-
-from aand_edge.data.pictures import decode_picture
 from aand_edge.engines.base import Frames, Outputs, Runner
-from aand_edge.errors import DataError, SourceError
 from aand_edge.runtime.events import Event
-from aand_edge.runtime.frame import Picture
 from aand_edge.runtime.sinks.mqtt import MqttSink
-from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
-from aand_edge.runtime.sources.child import IsolatedSource
-from aand_edge.runtime.sources.rendered import RenderedSource
 
-OF_READS = {"torn JPEG": 0.01, "other size": 0.01, "stall": 0.002, "lost": 0.002}  # shares
-OF_CHILD_READS = {"block": 0.002, "crash": 0.002}
 SMALL_DISK = 1_000_000_000  # bytes; a larger one is nobody's to fill up
 Counts = Counter[str]
-
-
-class FaultyCamera:
-    """Rendered parts as JPEG, and what goes wrong between a camera and a computer. `given` counts its frames."""
-
-    def __init__(self, seed: int, rate: int, counts: Counts) -> None:
-        """rate: frames a second; 0: files, which wait for the engine"""
-        self._parts = RenderedSource({"rate": str(rate), "parts": "4", "seed": str(seed)}, SourceOptions())
-        self.live, self.given = rate > 0, 0
-        self._rng, self._counts = np.random.default_rng(seed), counts
-        self._encoded: dict[int, bytes] = {}
-
-    def open(self) -> None:
-        self._parts.open()
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-    def read(self) -> Grab | None:
-        fault = str(self._rng.choice([*OF_READS, "none"], p=[*OF_READS.values(), 1 - sum(OF_READS.values())]))
-        if not self.live and fault in ("stall", "lost"):
-            fault = "none"  # a file that breaks is not opened again
-        if fault != "none":
-            self._counts[fault] += 1
-        if fault == "lost":
-            raise SourceError("the cable was pulled")
-        if fault == "stall":
-            time.sleep(0.05)
-            raise StalledError("no picture within 0.05 s")
-        grab = self._parts.read()
-        assert grab is not None
-        self.given += 1
-        data = self._jpeg(grab.picture)
-        if fault == "torn JPEG":
-            data = data[: int(self._rng.integers(len(data)))]
-        picture = np.ascontiguousarray(decode_picture(data, Path("camera.jpg"))[:, :, ::-1])
-        return replace(grab, picture=np.ascontiguousarray(picture[::2, ::3]) if fault == "other size" else picture)
-
-    def _jpeg(self, picture: Picture) -> bytes:
-        """Each of the few rendered parts is encoded once."""
-        if id(picture) not in self._encoded:
-            self._encoded[id(picture)] = cv2.imencode(".jpg", picture)[1].tobytes()
-        return self._encoded[id(picture)]
-
-
-class ChildCamera:
-    """A camera in a process of its own, as those are whose drivers may hang. `given` counts what came from there."""
-
-    live = True
-
-    def __init__(self, counts: Counts) -> None:
-        factory = "benchmarks.faults:breaking"
-        self._child = IsolatedSource("test://?rate=20&parts=4&seed=2", SourceOptions(), 60.0, 1.0, factory)
-        self.given, self._counts = 0, counts
-
-    def open(self) -> None:
-        self._child.open()
-
-    def read(self) -> Grab | None:
-        try:
-            grab = self._child.read()
-        except DataError:
-            self.given += 1
-            raise
-        except SourceError as error:
-            self._counts["driver blocked" if isinstance(error, StalledError) else "driver crashed"] += 1
-            raise
-        if grab is not None:
-            self.given += grab.skipped + (grab.picture.size > 0)
-        return grab
-
-    def close(self) -> None:
-        self._child.close()
-
-
-class Breaking:
-    """In the child: a driver that never returns, or takes its process down."""
-
-    live = True
-
-    def __init__(self, inner: Source) -> None:
-        self._inner, self._rng = inner, np.random.default_rng()
-
-    def open(self) -> None:
-        self._inner.open()
-
-    def read(self) -> Grab | None:
-        chance = self._rng.random()
-        if chance < OF_CHILD_READS["block"]:
-            time.sleep(1e6)
-        if chance > 1 - OF_CHILD_READS["crash"]:
-            os._exit(7)
-        return self._inner.read()
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-def breaking(uri: str, options: SourceOptions) -> Breaking:
-    """As `uri.open_source`, in the child."""
-    return Breaking(RenderedSource(dict(pair.split("=") for pair in uri.partition("?")[2].split("&")), options))
 
 
 class FaultyRunner:
@@ -144,6 +31,7 @@ class FaultyRunner:
         self._runner, self._counts, self._fails_every, self._calls = runner, counts, fails_every, 0
 
     def infer(self, frames: Frames) -> Outputs:
+        """As the runner inside. Raises RuntimeError at call `fails_every`."""
         self._calls += 1
         if self._calls == self._fails_every:
             self._counts["engine error"] += 1
@@ -151,6 +39,7 @@ class FaultyRunner:
         return self._runner.infer(frames)
 
     def close(self) -> None:
+        """Give the runner inside back."""
         self._runner.close()
 
     def __enter__(self) -> FaultyRunner:
@@ -177,6 +66,7 @@ class Troubled:
         """Nothing is held back."""
 
     def append(self, event: Event) -> None:
+        """Raises OSError, or takes 50 ms, for a second of every ten."""
         if (time.monotonic() - self._start) % 10 < 1:
             self._counts[f"sink {self.name}"] += 1
             if self.name == "slow":
@@ -191,6 +81,7 @@ class CountedMqtt(MqttSink):
     given = refused = 0
 
     def append(self, event: Event) -> None:
+        """As MqttSink. Raises OSError where the queue's disk is full."""
         self.given += 1
         try:
             super().append(event)
@@ -238,6 +129,7 @@ class Balloon:
         self.possible = shutil.disk_usage(folder).total < SMALL_DISK
 
     def fill(self) -> None:
+        """Write until nothing fits."""
         self._counts["disk full"] += 1
         try:
             with self._file.open("wb", buffering=0) as file:
@@ -247,6 +139,7 @@ class Balloon:
             pass  # full, as was wanted
 
     def empty(self) -> None:
+        """Give the room back."""
         self._file.unlink(missing_ok=True)
 
 
@@ -257,4 +150,5 @@ class SteppingClock(datetime):
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        """The wall clock's time, `step` off."""
         return datetime.now(tz) + cls.step

@@ -9,7 +9,7 @@ import urllib.request
 from contextlib import suppress
 from http.client import HTTPException
 
-from benchmarks.faults import Counts
+from benchmarks.soak.faults import Counts
 
 HANDSHAKE = (
     "GET /live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -1,4 +1,4 @@
-"""What `soak.py` found, to be read."""
+"""What a soak found, to be read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,30 @@
+"""Where a script's results go: NAME.json and NAME.md, each whole or not at all, and the second on stdout too."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aand_edge.artifacts import write_json, write_text
+from benchmarks import RESULTS
+
+
+def parser_of(module: str, doc: str | None) -> argparse.ArgumentParser:
+    """A parser for `python -m module` whose help is the module's docstring, line for line."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, name: str) -> None:
+    """--out, by default results/NAME."""
+    parser.add_argument("--out", type=Path, default=RESULTS / name, help="without a suffix: .json and .md are written")
+
+
+def write_report(out: Path, result: Mapping[str, Any], text: str) -> None:
+    """Write `result` and its page beside each other, and print the page."""
+    write_json(out.with_name(f"{out.name}.json"), result)
+    write_text(out.with_name(f"{out.name}.md"), text)
+    print(text)

@@ -1,0 +1,1 @@
+"""The loop left running with faults injected, and every frame accounted for."""

@@ -13,56 +13,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import CARD, ModelCard, Precision
+from aand_edge.artifacts import Precision
 from aand_edge.engines.base import BuildOptions, Runner
 from aand_edge.engines.registry import find_backend
 from benchmarks.report import parser_of
 from benchmarks.turns import Answer, Contender, serve
 
-HOLDOUT = 16  # good pictures that an untrained model is exported and calibrated with
 Commands = dict[str, list[str]]
 
 
 def prepare(work: Path, model: Path | None, data: Path, backbone: str, threads: int) -> Commands:
     """Build what takes part; name → the command that serves it."""
+    from benchmarks.untrained import write_model
+
     serving = [sys.executable, "-m", "benchmarks.peers_ours"]
-    folder = model or untrained(work / "aand", backbone, True, data)
+    folder = model or write_model(work / "aand", backbone, True, data)
     engines = build_engines(folder, work / "aand-engines", threads)
     commands = {f"AAND {name}": [*serving, "engine", str(engine)] for name, engine in engines.items()}
     commands["AAND fp32, torch eager"] = [*serving, "eager", str(folder)]
     commands["AAND fp32, torch.compile"] = [*serving, "compiled", str(folder)]
     if model is None:
-        plain = build_engines(untrained(work / "rd", backbone, False, data), work / "rd-engines", threads)
+        plain = build_engines(write_model(work / "rd", backbone, False, data), work / "rd-engines", threads)
         for name in ("fp32", "int8"):
             commands[f"our reverse distillation {name}"] = [*serving, "engine", str(plain[name])]
     return commands
-
-
-def untrained(folder: Path, backbone: str, amplify: bool, data: Path) -> Path:
-    """A model folder as `train` leaves it, with random weights and good pictures of the category as held-out ones."""
-    import torch
-
-    from aand_edge.data.layouts import read_category
-    from aand_edge.model.aand import Aand
-    from aand_edge.training.checkpoint import save_model
-
-    torch.manual_seed(0)
-    ModelCard(
-        name=folder.name,
-        backbone=backbone,
-        size=256,
-        amplify=amplify,
-        hard_patches=10,
-        seed=0,
-        data={"root": str(data)},
-        holdout=[str(sample.path.relative_to(data)) for sample in read_category(data).train[:HOLDOUT]],
-        recipe={},
-        protocol="untrained",
-        weights={"sha256": save_model(folder, Aand(backbone, 256, amplify))},
-        versions={},
-        seconds={},
-    ).write(folder / CARD)
-    return folder
 
 
 def build_engines(model: Path, folder: Path, threads: int) -> dict[str, Path]:

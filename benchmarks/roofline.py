@@ -10,21 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import onnx
 
 from aand_edge.bench.roofline import Roofline, write_rooflines
-from aand_edge.export.cost import describe
-from aand_edge.export.graph import write_graph
-from aand_edge.export.int8 import Quantisation, quantised_facts
-from aand_edge.export.quantise import activations, quantise
-from aand_edge.export.regions import default_regions
-from aand_edge.graph_facts import GraphFacts
-from aand_edge.model.aand import Aand
-from aand_edge.model.fused import FusedAand
 from benchmarks import RESULTS
 from benchmarks.report import parser_of
+from benchmarks.untrained import Graphs, network
 
 BACKBONES = ("wide_resnet50_2", "resnet50", "resnet34", "resnet18", "efficientnet_lite0")
 
@@ -47,26 +37,8 @@ def main() -> None:
 
 def rooflines(backbone: str, size: int, folder: Path) -> list[Roofline]:
     """Of the fp32, the fp16 and the int8 graph."""
-    model, graphs = Aand(backbone, size), []
-    for precision in ("fp32", "fp16"):
-        graphs.append(folder / f"{backbone}.{precision}.onnx")
-        facts: Any = {"name": backbone, "backbone": backbone, "size": size, "frame": (size, size), "colour": "BGR"}
-        write_graph(
-            FusedAand(model, half=precision == "fp16"), GraphFacts(precision=precision, weights="", **facts), graphs[-1]
-        )
-    graphs.append(folder / f"{backbone}.int8.onnx")
-    _quantise(graphs[1], graphs[2])
-    return [Roofline.of(graph) for graph in graphs]
-
-
-def _quantise(half: Path, target: Path) -> None:
-    facts, graph = GraphFacts.from_graph(half), onnx.load(half)
-    regions = default_regions(facts.backbone)
-    names = activations(onnx.load(half), regions)
-    casts = {node.output[0]: node.input[0] for node in graph.graph.node if node.op_type == "Cast"}
-    quantised = quantise(graph, dict.fromkeys([*names, *casts.values()], 1.0), regions)
-    describe(quantised, quantised_facts(facts, "", 0, Quantisation(regions)))
-    onnx.save_model(quantised, str(target))
+    graphs = Graphs(network(backbone, size), folder, name=backbone).write()
+    return [Roofline.of(graph) for graph in graphs.values()]
 
 
 if __name__ == "__main__":

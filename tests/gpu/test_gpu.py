@@ -6,22 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-import torch
 
 from aand_edge.artifacts import Precision
 from aand_edge.engines import cuda
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.registry import FACTORIES
 from aand_edge.engines.tensorrt.runner import TensorRtRunner
-from aand_edge.export.calibrate import CalibrationOptions, read_ranges
-from aand_edge.export.graph import write_graph
-from aand_edge.export.quantise import quantise
-from aand_edge.export.regions import default_regions
-from aand_edge.graph_facts import GraphFacts
-from aand_edge.model.aand import Aand
-from aand_edge.model.fused import FusedAand
+from benchmarks.untrained import Graphs, network, noise
 
 pytestmark = [
     pytest.mark.gpu,
@@ -54,20 +46,8 @@ def test_what_goes_to_the_gpu_comes_back() -> None:
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A network in three precisions, frames for it and its maps."""
-    folder = tmp_path_factory.mktemp("graphs")
-    torch.manual_seed(0)
-    model = Aand("resnet18", SIZE).eval()
-    frames = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8)
-    for precision in ("fp32", "fp16"):
-        facts = GraphFacts("part", "resnet18", SIZE, (SIZE, SIZE), "BGR", precision, "0" * 64)
-        write_graph(FusedAand(model, half=precision == "fp16"), facts, folder / f"part.{precision}.onnx")
-    ranges = read_ranges(folder / "part.fp32.onnx", frames, CalibrationOptions())
-    reached = {name: each.range for name, each in ranges.items()}
-    int8 = quantise(onnx.load(folder / "part.fp16.onnx"), reached, default_regions("resnet18"))
-    onnx.save_model(int8, str(folder / "part.int8.onnx"))
-    with torch.inference_mode():
-        maps, _ = FusedAand(model)(torch.from_numpy(frames))
-    return {"folder": folder, "frames": frames, "maps": maps.numpy()}
+    made = Graphs(network("resnet18", SIZE), tmp_path_factory.mktemp("graphs"), noise(6, SIZE))
+    return {"paths": made.write(), "frames": made.frames, "maps": made.maps()}
 
 
 @pytest.mark.parametrize("zero_copy", [False, True])
@@ -80,7 +60,7 @@ def test_an_engine_answers_as_the_module(
     reason = backend.runnable()
     if reason:
         pytest.skip(reason)
-    built = backend.build(graphs["folder"] / f"part.{precision}.onnx", BuildOptions(precision, zero_copy=zero_copy))
+    built = backend.build(graphs["paths"][precision], BuildOptions(precision, zero_copy=zero_copy))
     (tmp_path / "engine").write_bytes(built.plan)
     with backend.load(tmp_path / "engine", built.options) as runner:
         assert isinstance(runner, TensorRtRunner)

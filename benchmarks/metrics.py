@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
-from aand_edge.bench.device import describe_device
+from aand_edge.bench.device import describe_device, device_line
 from aand_edge.evaluation.aupro import FPR_LIMIT, aupro
 from benchmarks.report import add_out, parser_of, write_report
 
@@ -96,12 +96,12 @@ def main() -> None:
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as a table."""
-    device = result["device"]
     return "\n".join(
         [
             "# AUPRO beside its literal definition",
             "",
-            f"{result['pictures']} maps of {result['side']}², {result['levels']} different values. {device['cpu']}.",
+            f"{result['pictures']} maps of {result['side']}², {result['levels']} different values. "
+            f"{device_line(result['device'])}.",
             "",
             "| | AUPRO | processor seconds |",
             "|---|---|---|",

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from aand_edge.artifacts import write_json, write_text
-from aand_edge.bench.device import describe_device
+from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Sample, read_category
 from aand_edge.model.aand import Aand
 from aand_edge.model.choices import HARD_PATCHES
@@ -164,7 +164,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"# Training speed, {result['backbone']} at {result['size']}², batch {result['batch']}",
         "",
-        f"{result['device']['cpu']}, {result['device']['threads']} threads. Ours in {result['number_format']}.",
+        f"{device_line(result['device'])}. Ours in {result['number_format']}.",
         "",
         "| | stage one, pictures/s | stage two, pictures/s |",
         "|---|---|---|",

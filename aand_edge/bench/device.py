@@ -9,14 +9,26 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = ("aand-edge", "openvino", "onnxruntime", "torch", "numpy", "opencv-python-headless", "opencv-python")
+# What an engine's speed turns on, and how /proc/cpuinfo names it: x86 under "flags", ARM under "Features".
+INSTRUCTIONS: dict[str, frozenset[str]] = {
+    "avx2": frozenset({"avx2"}),
+    "avx512": frozenset({"avx512f"}),
+    "vnni": frozenset({"avx_vnni", "avx512_vnni", "avx10_1"}),
+    "avx512_bf16": frozenset({"avx512_bf16"}),
+    "amx": frozenset({"amx_int8", "amx_bf16"}),
+    "dotprod": frozenset({"asimddp"}),
+    "i8mm": frozenset({"i8mm"}),
+    "bf16": frozenset({"bf16"}),
+}
 BOARD = Path("/proc/device-tree/model")  # on Jetson and other boards
 
 
 def describe_device() -> dict[str, str]:
-    """Processor, cores, threads, memory, system and library versions, as far as this machine tells them."""
+    """Processor, instruction sets, cores, threads, memory, system and libraries, as far as this machine tells them."""
     facts = {
         "board": BOARD.read_text(encoding="utf-8", errors="replace").strip("\0\n ") if BOARD.is_file() else "",
         "cpu": _cpu_name(),
+        "instructions": _instructions(),
         "cores": str(_cores() or ""),
         "threads": str(_threads()),
         "memory": _memory(),
@@ -28,7 +40,7 @@ def describe_device() -> dict[str, str]:
 
 def device_line(facts: Mapping[str, str]) -> str:
     """The facts as one line of text."""
-    parts = [facts.get("board", ""), facts.get("cpu", "")]
+    parts = [facts.get("board", ""), facts.get("cpu", ""), facts.get("instructions", "")]
     parts.append(f"{facts['cores']} cores" if "cores" in facts else "")
     parts.append(f"{facts['threads']} threads" if "threads" in facts else "")
     parts += [facts.get("memory", ""), facts.get("system", ""), facts.get("libraries", "")]
@@ -47,6 +59,13 @@ def _cpuinfo() -> list[dict[str, str]]:
 def _cpu_name() -> str:
     names = [block["model name"] for block in _cpuinfo() if "model name" in block]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """Those of `INSTRUCTIONS` that this processor has; "" where it has none of them, or the system does not tell."""
+    told = [block.get("flags", block.get("Features", "")).split() for block in _cpuinfo()]
+    has = next((set(each) for each in told if each), set[str]())
+    return " ".join(name for name, flags in INSTRUCTIONS.items() if flags & has)
 
 
 def _cores() -> int:

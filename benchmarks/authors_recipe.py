@@ -8,6 +8,7 @@ picture in every epoch; all of it in float32. Network, losses, batch and optimis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -27,7 +28,7 @@ from aand_edge.model.aand import Aand
 from aand_edge.model.backbones import Teacher
 from aand_edge.model.choices import HARD_PATCHES
 from aand_edge.model.losses import AMPLIFY_WEIGHT, distillation, focal
-from aand_edge.training.loop import make_optimiser
+from aand_edge.training.loop import Losses, make_optimiser
 from aand_edge.training.recipe import Recipe
 
 Step = Callable[[], None]
@@ -37,15 +38,16 @@ Picture = NDArray[np.uint8]
 class OneAtATime(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Decodes, resizes and spoils a picture in NumPy and OpenCV whenever it is asked for."""
 
-    def __init__(self, samples: list[Sample], size: int, spoil: bool) -> None:
-        self.samples, self.size, self.spoil = samples, size, spoil
+    def __init__(self, samples: list[Sample], size: int, spoil: bool, rng: np.random.Generator | None = None) -> None:
+        """rng: what is random comes of it, in one process; None: of a new one each time, as their workers have it"""
+        self.samples, self.size, self.spoil, self.rng = samples, size, spoil, rng
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
         """(3, S, S) grey levels, the anomaly's mask (1, S, S), the foreground (1, S, S)."""
-        rng = np.random.default_rng()
+        rng = self.rng or np.random.default_rng()
         picture = self._picture(row)
         inside = foreground(picture) if self.spoil else np.ones(picture.shape[:2], bool)
         mask = np.zeros(picture.shape[:2], np.float32)
@@ -163,6 +165,47 @@ def their_amplification(vanilla: Tensor, advanced: Tensor, mask: Tensor, inside:
     return (after - before + 0.3).relu().mean()
 
 
+@dataclass(frozen=True)
+class TheirAmplify:
+    """Stage one: the losses of a batch, on the model's device."""
+
+    model: Aand
+    first: TheirEncoder
+    second: TheirEncoder
+
+    def __call__(self, pictures: Tensor, mask: Tensor, inside: Tensor) -> Losses:
+        """As `OneAtATime` gives them, stacked."""
+        pictures, mask, inside = (each.to(self.first.mean.device) for each in (pictures, mask, inside))
+        with torch.no_grad():
+            vanilla, again = self.first(pictures), self.second(pictures)
+        focal_loss = amplify_loss = pictures.new_zeros(())
+        for raa, f, g in zip(self.model.raas(), vanilla, again, strict=True):
+            level, object_ = patch_mask(mask, f.shape[-1]), patch_mask(inside, f.shape[-1])
+            focal_loss = focal_loss + focal(raa.gate(g), level)
+            amplify_loss = amplify_loss + their_amplification(f, raa(g, level), level, object_)
+        return {"focal": focal_loss, "amplify": AMPLIFY_WEIGHT * amplify_loss}
+
+
+@dataclass(frozen=True)
+class TheirDistil:
+    """Stage two: the loss of a batch, on the model's device."""
+
+    model: Aand
+    encoder: TheirEncoder
+
+    def __call__(self, pictures: Tensor) -> Losses:
+        """(B, 3, S, S) grey levels of good parts."""
+        with torch.no_grad():
+            advanced = self.model.amplify(self.encoder(pictures.to(self.encoder.mean.device)))
+        return {"distill": distillation(advanced, self.model.restore(advanced), HARD_PATCHES)}
+
+
+def their_losses(model: Aand, device: torch.device) -> tuple[TheirAmplify, TheirDistil]:
+    """Of stage one and stage two, for a model that lies on `device`."""
+    first, second = (TheirEncoder(model.backbone.name, model.teacher).to(device) for _ in range(2))
+    return TheirAmplify(model, first, second), TheirDistil(model, first)
+
+
 def forever(samples: list[Sample], size: int, spoil: bool, batch: int, workers: int) -> Iterator[Any]:
     """Batches of the loader, epoch after epoch."""
     loader = DataLoader(
@@ -171,37 +214,24 @@ def forever(samples: list[Sample], size: int, spoil: bool, batch: int, workers: 
         shuffle=True,
         drop_last=True,
         num_workers=workers,
-        persistent_workers=True,
+        persistent_workers=workers > 0,
     )
     while True:
         yield from loader
 
 
-def their_steps(model: Aand, samples: list[Sample], recipe: Recipe, workers: int) -> tuple[Step, Step]:
+def their_steps(
+    model: Aand, samples: list[Sample], recipe: Recipe, workers: int, device: torch.device
+) -> tuple[Step, Step]:
     """A step of each stage."""
-    first, second = (TheirEncoder(model.backbone.name, model.teacher) for _ in range(2))
+    amplifying, distilling = their_losses(model.to(device), device)
     amplify, distil = optimisers(model, recipe)
     spoilt = forever(samples, model.size, True, recipe.batch, workers)
     good = forever(samples, model.size, False, recipe.batch, workers)
-
-    def stage_one() -> None:
-        pictures, mask, inside = next(spoilt)
-        with torch.no_grad():
-            vanilla, again = first(pictures), second(pictures)
-        loss = pictures.new_zeros(())
-        for raa, f, g in zip(model.raas(), vanilla, again, strict=True):
-            level, object_ = patch_mask(mask, f.shape[-1]), patch_mask(inside, f.shape[-1])
-            loss = loss + focal(raa.gate(g), level)
-            loss = loss + AMPLIFY_WEIGHT * their_amplification(f, raa(g, level), level, object_)
-        descend(amplify, loss)
-
-    def stage_two() -> None:
-        pictures, _, _ = next(good)
-        with torch.no_grad():
-            advanced = model.amplify(first(pictures))
-        descend(distil, distillation(advanced, model.restore(advanced), HARD_PATCHES))
-
-    return stage_one, stage_two
+    return (
+        lambda: descend(amplify, amplifying(*next(spoilt))),
+        lambda: descend(distil, distilling(next(good)[0])),
+    )
 
 
 def optimisers(model: Aand, recipe: Recipe) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -211,8 +241,8 @@ def optimisers(model: Aand, recipe: Recipe) -> tuple[torch.optim.Optimizer, torc
     return make_optimiser(list(model.amplifiers.parameters()), recipe), make_optimiser(learned, recipe)
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the gradient."""
+def descend(optimiser: torch.optim.Optimizer, losses: Losses) -> None:
+    """One step down the gradient of their sum."""
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
     optimiser.step()

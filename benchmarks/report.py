@@ -23,8 +23,13 @@ def add_out(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / name, help="without a suffix: .json and .md are written")
 
 
-def write_report(out: Path, result: Mapping[str, Any], text: str) -> None:
-    """Write `result` and its page beside each other, and print the page."""
+def save_report(out: Path, result: Mapping[str, Any], text: str) -> None:
+    """Write `result` and its page beside each other."""
     write_json(out.with_name(f"{out.name}.json"), result)
     write_text(out.with_name(f"{out.name}.md"), text)
+
+
+def write_report(out: Path, result: Mapping[str, Any], text: str) -> None:
+    """Write both, and print the page."""
+    save_report(out, result, text)
     print(text)

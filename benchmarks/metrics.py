@@ -14,23 +14,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 from scipy.ndimage import gaussian_filter, label
 
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.evaluation.aupro import FPR_LIMIT, aupro
 from benchmarks.report import add_out, parser_of, write_report
 
-PICTURES, GOOD, SIDE = 160, 40, 256
+SIDE = 256
 
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 
 
-def draw(levels: int, seed: int) -> tuple[Maps, Masks]:
-    """Smooth maps that find most of each defect, with `levels` different values; and the defects."""
+def draw(pictures: int, levels: int, seed: int) -> tuple[Maps, Masks]:
+    """Smooth maps that find most of each defect, with `levels` different values; and the defects of three in four."""
     rng = np.random.default_rng(seed)
-    masks = np.zeros((PICTURES, SIDE, SIDE), bool)
-    for mask in masks[GOOD:]:
+    masks = np.zeros((pictures, SIDE, SIDE), bool)
+    for mask in masks[pictures // 4 :]:
         for _ in range(int(rng.integers(1, 5))):
             height, width = rng.integers(4, 40, 2)
             top, left = rng.integers(0, SIDE - height), rng.integers(0, SIDE - width)
@@ -56,7 +57,7 @@ def literal(maps: Maps, masks: Masks) -> float:
     inside = rates < FPR_LIMIT
     rates_inside = np.append(rates[inside], FPR_LIMIT)
     overlaps_inside = np.append(overlaps[inside], np.interp(FPR_LIMIT, rates, overlaps))
-    return float(np.trapezoid(overlaps_inside, rates_inside) / FPR_LIMIT)
+    return float(trapezoid(overlaps_inside, rates_inside) / FPR_LIMIT)
 
 
 def timed(function: Any, *arguments: Any, repeats: int = 1) -> tuple[float, float]:
@@ -72,15 +73,16 @@ def timed(function: Any, *arguments: Any, repeats: int = 1) -> tuple[float, floa
 def main() -> None:
     """Measure, and write what came out."""
     parser = parser_of("benchmarks.metrics", __doc__)
+    parser.add_argument("--pictures", type=int, default=160)
     parser.add_argument("--levels", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     add_out(parser, "metrics")
     options = parser.parse_args()
-    maps, masks = draw(options.levels, options.seed)
+    maps, masks = draw(options.pictures, options.levels, options.seed)
     ours, our_seconds = timed(aupro, maps, list(masks), repeats=5)
     theirs, their_seconds = timed(literal, maps, masks)
     result = {
-        "pictures": PICTURES,
+        "pictures": options.pictures,
         "side": SIDE,
         "levels": options.levels,
         "aupro": ours,

@@ -70,20 +70,25 @@ def tiny_scores(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def write_tiny_model(
-    folder: Path, precision: Precision = "fp32", batch: int = 1, pictures: int = 12
+    folder: Path, precision: Precision = "fp32", batch: int = 1, pictures: int = 12, size: int = SIZE
 ) -> tuple[Path, Path]:
     """A graph and its held-out set, as `export` leaves them."""
     graph, holdout = folder / f"tiny.{precision}.onnx", folder / "tiny.holdout.npz"
-    facts = write_tiny_graph(graph, precision, batch)
-    frames = tiny_frames(pictures)
+    facts = write_tiny_graph(graph, precision, batch, size)
+    frames = tiny_frames(pictures, size)
     names = tuple(f"{n}.png" for n in range(pictures))
     HoldoutSet(frames, tiny_scores(frames), names, facts.colour, facts.roi, facts.weights).write(holdout)
     return graph, holdout
 
 
 def tiny_request(
-    folder: Path, backend: str = "onnxruntime", precision: Precision = "fp32", batch: int = 1, **more: Any
+    folder: Path,
+    backend: str = "onnxruntime",
+    precision: Precision = "fp32",
+    batch: int = 1,
+    size: int = SIZE,
+    **more: Any,
 ) -> BuildRequest:
     """A build of such a model, from `folder/models` into `folder/engines`."""
-    graph, holdout = write_tiny_model(folder / "models", precision, batch)
+    graph, holdout = write_tiny_model(folder / "models", precision, batch, size=size)
     return BuildRequest(graph, holdout, folder / "engines", BuildOptions(precision), backend, 0.1, **more)

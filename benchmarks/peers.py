@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import CARD, ModelCard
+from aand_edge.artifacts import CARD, ModelCard, write_json
 from aand_edge.bench.device import describe_device
 from aand_edge.data.layouts import Category, Sample, read_category
 from aand_edge.data.masks import sample_mask
@@ -34,7 +34,7 @@ from aand_edge.data.resize import resize
 from aand_edge.evaluation.metrics import evaluate
 from benchmarks import RESULTS, WORK
 from benchmarks.peers_ours import prepare
-from benchmarks.peers_table import page, row_of
+from benchmarks.peers_table import REFERENCE, page, reference_of, row_of
 from benchmarks.report import parser_of, write_report
 from benchmarks.turns import EndedEarlyError, Player, environment
 
@@ -61,6 +61,7 @@ def theirs(work: Path, python: Path, backbone: str, weights: Path | None, epochs
         raise SystemExit(f"There is no {python}: make the environment as `python -m benchmarks.peers --help` says.")
     program = [str(python), "-m", "benchmarks.peers_anomalib"]
     told = work / "anomalib.json"
+    _keep_to(work / "asked.json", {"backbone": backbone, "weights": str(weights or ""), "epochs": epochs})
     if not told.is_file():
         training = ["--weights", str(weights.resolve()), "--epochs", str(epochs)] if weights else []
         pictures = str(work / "pictures.npy")
@@ -78,6 +79,18 @@ def theirs(work: Path, python: Path, backbone: str, weights: Path | None, epochs
         else:
             commands[name] = serving
     return commands, facts
+
+
+def _keep_to(path: Path, asked: dict[str, Any]) -> None:
+    """What lies in a work folder was made for these options. Ends the program where it was made for others."""
+    if not path.is_file():
+        write_json(path, asked)
+    elif (made := json.loads(path.read_text(encoding="utf-8"))) != asked:
+        differing = next(key for key in asked if made.get(key) != asked[key])
+        raise SystemExit(
+            f"{path.parent} was made with --{differing} {made.get(differing)}, now it is {asked[differing]}: "
+            "take --fresh, or another --name."
+        )
 
 
 def accuracy(player: Player, category: Category, work: Path) -> dict[str, float | None]:
@@ -131,6 +144,8 @@ def compete(options: Namespace) -> dict[str, Any]:
     before = os.getloadavg()[0]
     with ExitStack() as stack:
         players = start({name: [*each, *timing] for name, each in commands.items()}, work, options.threads, stack)
+        if reference_of(players) is None:
+            raise SystemExit(f"{REFERENCE}, fp32, does not take part, and ratios are its: see the logs in {work}.")
         play(players, options.rounds, options.runs)
         figures: dict[str, Any] = {}
         if options.model and options.weights:

@@ -57,7 +57,8 @@ def prepare(work: Path, pictures: Path, backbone: str, weights: Path | None, epo
     import torch
 
     torch.manual_seed(0)
-    stock = torch.from_numpy(np.load(pictures)).permute(0, 3, 1, 2) / 255  # as its inferencer makes of frames
+    # As its inferencer makes of frames. Contiguous, or its loss cannot view the features.
+    stock = torch.from_numpy(np.load(pictures)).permute(0, 3, 1, 2).contiguous() / 255
     told: dict[str, Any] = {"version": version("anomalib"), "openvino": version("openvino"), "peers": {}}
     for name, model, note in _models(stock, backbone, weights, epochs):
         model.eval()

@@ -19,7 +19,8 @@ def row_of(player: Player, players: Sequence[Player], figures: Mapping[str, floa
     """A contender's figures; ratios are the reference's time over its own, round by round: above 1 it is faster."""
     whole = [ms for turn in player.turns for ms in turn.whole]
     latency = Latency.of(whole)
-    reference = next(each for each in players if each.name.startswith(REFERENCE) and each.name.endswith("fp32"))
+    reference = reference_of(players)
+    assert reference is not None
     ratios = _medians(reference) / _medians(player)
     return {
         "name": player.name,
@@ -36,6 +37,11 @@ def row_of(player: Player, players: Sequence[Player], figures: Mapping[str, floa
     }
 
 
+def reference_of(players: Sequence[Player]) -> Player | None:
+    """Whose time ratios refer to; None where it does not take part."""
+    return next((each for each in players if each.name.startswith(REFERENCE) and each.name.endswith("fp32")), None)
+
+
 def _medians(player: Player) -> Any:
     return np.array([np.median(turn.whole) for turn in player.turns])
 
@@ -47,7 +53,6 @@ def _processor(player: Player) -> Any:
 def page(result: Mapping[str, Any]) -> str:
     """The result for a person to read."""
     rows: list[Row] = sorted(result["rows"], key=lambda row: float(row["processor_ms"]))
-    peers = result["anomalib"]["peers"]
     lines = [
         f"# Our engines beside anomalib's: {result['backbone']}",
         "",
@@ -65,19 +70,39 @@ def page(result: Mapping[str, Any]) -> str:
         "load moves less.",
         "- network alone: without what anomalib's inferencer does before and behind it; ours has the frame's "
         "normalisation and the map's blur in its graph.",
-        "- fp32: held to float32. As it comes: what its inferencer leaves OpenVINO to choose, bfloat16 where the "
-        "processor has it. anomalib's int8: its own post-training quantisation by NNCF.",
-        "- AAND does a third more work than reverse distillation: 40.8 against 30.4 billion multiply-adds with "
-        "wide_resnet50_2.",
         "- MiB: peak growth of a fresh process until its first answer; start: from its start to that answer.",
-        *(f"- {name}: {peer['note']}." for name, peer in peers.items() if not name.endswith("int8")),
-        f"- AAND: {'trained' if result['trained'] else 'untrained, random weights'}.",
+        *_notes(rows, result),
         *_accuracy(rows),
         "",
         f"anomalib {result['anomalib']['version']} with openvino {result['anomalib']['openvino']}. "
         + device_line(result["device"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _notes(rows: Sequence[Row], result: Mapping[str, Any]) -> list[str]:
+    """A line on each participant that needs one; whoever did not take part is not spoken of."""
+    names = [str(row["name"]) for row in rows]
+    theirs = [name for name in names if name.startswith("anomalib")]
+    notes = []
+    if any(name.endswith(" fp32") for name in theirs):
+        notes.append("- anomalib's fp32: held to float32.")
+    if any(name.endswith(" as it comes") for name in theirs):
+        notes.append(
+            "- as it comes: what its inferencer leaves OpenVINO to choose, bfloat16 where the processor has it."
+        )
+    if any(name.endswith(" int8") for name in theirs):
+        notes.append("- anomalib's int8: its own post-training quantisation by NNCF.")
+    if any(name.startswith("AAND") for name in names) and result["backbone"] == "wide_resnet50_2":
+        notes.append(
+            "- AAND does a third more work than reverse distillation: 40.8 against 30.4 billion multiply-adds."
+        )
+    for peer, told in result["anomalib"]["peers"].items():
+        if not peer.endswith("int8") and any(name.startswith(peer) for name in theirs):
+            notes.append(f"- {peer}: {told['note']}.")
+    if any(name.startswith(("AAND", "our ")) for name in names):
+        notes.append(f"- ours: {'trained' if result['trained'] else 'untrained, random weights'}.")
+    return notes
 
 
 def _line(row: Row) -> str:
@@ -99,9 +124,11 @@ def _line(row: Row) -> str:
 def _accuracy(rows: Sequence[Row]) -> list[str]:
     """A table of the figures, or a sentence."""
     if not any(row["accuracy"] for row in rows):
-        return ["- accuracy: not measured, since nobody's weights are trained."]
+        return ["- accuracy: not measured; it takes --model and --weights."]
     lines = ["", "| | image AUROC | pixel AUROC | AUPRO |", "|---|---:|---:|---:|"]
     for row in rows:
         values = [row["accuracy"][name] for name in ("image_auroc", "pixel_auroc", "aupro")]
-        lines.append(f"| {row['name']} | " + " | ".join(f"{value:.4f}" for value in values) + " |")
+        lines.append(
+            f"| {row['name']} | " + " | ".join("–" if value is None else f"{value:.4f}" for value in values) + " |"
+        )
     return lines

@@ -89,12 +89,18 @@ FIGURES: list[Figure] = [
     ),
     (f"| PyTorch eager | {{:.1f}} ms | | {SCREW}", engine("screw-resnet18", "*.torch-eager", memory=True)),
     (
-        "int8 is **{:.1f} times as fast as fp32**",
-        ["screw-resnet18:engines/name=*.fp32/latency_ms/p50 ÷ screw-resnet18:engines/name=*.int8/latency_ms/p50"],
+        "int8 is **{:.1f} times as fast as fp32** in the steadier run of the plot below, and was {:.1f} times",
+        [
+            "screw-pareto:engines/name=*18*.fp32/latency_ms/p50 ÷ screw-pareto:engines/name=*18*.int8/latency_ms/p50",
+            "screw-resnet18:engines/name=*.fp32/latency_ms/p50 ÷ screw-resnet18:engines/name=*.int8/latency_ms/p50",
+        ],
     ),
     (
-        "the plot's among them, read {:.1f} times",
-        ["screw-pareto:engines/name=*18*.fp32/latency_ms/p50 ÷ screw-pareto:engines/name=*18*.int8/latency_ms/p50"],
+        "in bfloat16, our int8 is {:.1f} times as fast",
+        [
+            "peers-int8:rows/name=anomalib reverse distillation wide_resnet50_2 as it comes/latency_ms/p50 "
+            "÷ peers-int8:rows/name=AAND int8/latency_ms/p50"
+        ],
     ),
     (
         "(image AUROC {:.3f} and {:.3f}, fp32) in {:.0%} of the time",

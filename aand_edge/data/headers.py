@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SIZED_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0–15 without DHT, JPG and DAC
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RST0–7: markers without a length and without content
 _TIFF_INTEGERS = {3: "H", 4: "I"}
 
 
@@ -73,6 +74,9 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
+        if marker in _ALONE:
+            position += 2
+            continue
         yield marker, position + 2
         if marker == 0xDA:
             return
@@ -104,14 +108,16 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
 
 
 def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    """Tags 256 and 257 of the first directory."""
+    """Tags 256 and 257 of the first directory; of a tag that is there twice, the first, which is what libtiff takes."""
     order = "<" if data[:2] == b"II" else ">"
     (directory,) = struct.unpack_from(order + "I", data, 4)
     (entries,) = struct.unpack_from(order + "H", data, directory)
     sides: dict[int, int] = {}
     for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
         tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (256, 257) and kind in _TIFF_INTEGERS:
+        if tag in (256, 257) and tag not in sides:
+            if kind not in _TIFF_INTEGERS:
+                return None
             (sides[tag],) = struct.unpack_from(order + _TIFF_INTEGERS[kind], data, entry + 8)
     return (sides[256], sides[257]) if len(sides) == 2 else None
 

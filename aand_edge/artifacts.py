@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
-from zipfile import is_zipfile
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from aand_edge.errors import ArtefactMismatchError
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "fp16", "int8"]
 
 FALSE_REJECTS = 0.01  # share of good parts that may be rejected, where nothing else is asked for
+
+MOST_THREADS = 1024  # of a CPU engine: more than any machine has cores, fewer than a process may start
 
 WEIGHTS, CARD = "model.safetensors", "card.json"  # in a model's folder
 
@@ -89,6 +92,27 @@ def _sha256(stream: Any) -> str:  # Python 3.10 has no hashlib.file_digest
     return digest.hexdigest()
 
 
+def _finite(value: Any) -> Any:
+    """JSON of any kind, as it is. Raises ValueError where a number in it is not finite: it could not be written."""
+    if isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            _finite(each)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number in it is not finite")
+    return value
+
+
+def _own_name(name: str) -> str:
+    """A file's or model's name. Raises ValueError where it would lead into another folder, or nowhere."""
+    if not name or name in (".", "..") or set(name) & {"/", os.sep, "\0"}:
+        raise ValueError("it is no name of a file")
+    return name
+
+
+Facts = Annotated[dict[str, Any], AfterValidator(_finite)]
+OwnName = Annotated[str, AfterValidator(_own_name)]
+
+
 class Record(BaseModel):
     """A JSON file with a fixed set of fields; unknown or ill-typed ones are refused with the file's name.
 
@@ -96,7 +120,7 @@ class Record(BaseModel):
     again    how it comes to be whole again
     """
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
     called: ClassVar[str] = "record"
     again: ClassVar[str] = "Build or train it again."
 
@@ -119,11 +143,16 @@ class Record(BaseModel):
             raise ArtefactMismatchError(f"{what} cannot be read ({error.strerror or error})", cls.again) from None
 
 
+def one_line(name: str) -> str:
+    """A name out of a file of strangers, as it may stand in a sentence: what cannot be printed is escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)
+
+
 def _fault(error: ErrorDetails) -> str:
     """What is wrong with a record, as the end of a sentence."""
     if not error["loc"]:  # the file as a whole: no JSON, or no object
         return DAMAGED
-    field = ".".join(str(part) for part in error["loc"])
+    field = one_line(".".join(str(part) for part in error["loc"]))
     if error["type"] == "missing":
         return f"lacks '{field}'"
     if error["type"] == "extra_forbidden":
@@ -160,17 +189,17 @@ class ModelCard(Record):
     again = "Copy it again from where it was trained, or train it again with `aand-edge train`."
 
     format: Literal[1] = 1
-    name: str
+    name: OwnName
     backbone: str
     size: int
     amplify: bool
     hard_patches: int
     seed: int
-    data: dict[str, Any]  # root, layout, category, counts and the digest of the training pictures
+    data: Facts  # root, layout, category, counts and the digest of the training pictures
     holdout: list[str]  # training pictures kept out of training, relative to the data root
-    recipe: dict[str, Any]  # epochs, batch, learning rate, schedule of both stages
+    recipe: Facts  # epochs, batch, learning rate, schedule of both stages
     protocol: str  # how the epoch and the threshold were chosen, in one sentence
-    weights: dict[str, Any]  # where the teacher came from, and the SHA-256 of model.safetensors
+    weights: Facts  # where the teacher came from, and the SHA-256 of model.safetensors
     versions: dict[str, str]
     seconds: dict[str, float]
     level_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the levels' distances in the map
@@ -221,24 +250,56 @@ class HoldoutSet:
         try:
             if not is_zipfile(path):  # numpy would take it for another kind of file
                 raise ValueError("no zip file")
+            _check_unpacked(path)
             with np.load(path, allow_pickle=False) as stored:
-                frames, scores, names = stored["frames"], stored["scores"], stored["names"]
-                colour, roi, weights = stored["colour"], stored["roi"], stored["weights"]
+                arrays = {name: stored[name] for name in ("frames", "scores", "names", "colour", "roi", "weights")}
         except Exception as error:  # zipfile, zlib and numpy each have errors of their own for a damaged file
             raise ArtefactMismatchError(
                 f"{path} cannot be read ({type(error).__name__})", "Write it again with `aand-edge export`."
             ) from None
-        if frames.dtype != np.uint8 or frames.ndim != 4 or len(frames) != len(scores):
+        if not _is_holdout(arrays):
             raise ArtefactMismatchError(f"{path} is no held-out set", "Write it again with `aand-edge export`.")
-        x_y_w_h = tuple(int(each) for each in roi)
+        roi = [int(each) for each in arrays["roi"]]
         return cls(
-            frames,
-            scores.astype(np.float32),
-            tuple(str(name) for name in names),
-            str(colour),
-            (x_y_w_h[0], x_y_w_h[1], x_y_w_h[2], x_y_w_h[3]) if x_y_w_h else None,
-            str(weights),
+            arrays["frames"],
+            arrays["scores"].astype(np.float32),
+            tuple(str(name) for name in arrays["names"]),
+            str(arrays["colour"]),
+            (roi[0], roi[1], roi[2], roi[3]) if roi else None,
+            str(arrays["weights"]),
         )
+
+
+UNPACKED, UNPACKED_RATIO = 1 << 30, 100  # bytes that any set may have, and how often its file's own size beyond them
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raises ValueError where a zip file holds so much more than its size that it was made to fill memory."""
+    with ZipFile(path) as stored:
+        size = sum(each.file_size for each in stored.infolist())
+    if size > max(UNPACKED, UNPACKED_RATIO * path.stat().st_size):
+        raise ValueError("a zip file that unpacks to too much")
+
+
+def _is_holdout(arrays: dict[str, NDArray[Any]]) -> bool:
+    """Whether arrays have the types and shapes of a held-out set, and its numbers are finite and lie in its frames."""
+    frames, scores, names, roi = (arrays[name] for name in ("frames", "scores", "names", "roi"))
+    kinds = {name: array.dtype.kind for name, array in arrays.items()}
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        return False
+    if kinds["scores"] != "f" or kinds["names"] != "U" or not scores.shape == names.shape == frames.shape[:1]:
+        return False
+    if arrays["weights"].shape or arrays["colour"].shape or str(arrays["colour"]) not in ("BGR", "RGB"):
+        return False
+    if roi.shape not in ((0,), (4,)) or kinds["roi"] != "i" or not np.isfinite(scores).all():
+        return False
+    return not roi.size or lies_within(tuple(map(int, roi)), frames.shape[1:3])
+
+
+def lies_within(roi: tuple[int, ...], frame: tuple[int, ...]) -> bool:
+    """Whether x, y, width, height is a region of a frame of that height and width."""
+    x, y, width, height = roi
+    return min(x, y) >= 0 and min(width, height) >= 1 and x + width <= frame[1] and y + height <= frame[0]
 
 
 def calibration_rows(held_out: int, images: int) -> NDArray[np.intp]:
@@ -268,11 +329,11 @@ class EngineFacts(Record):
     again = "Copy it again with its engine, or build the engine again with `aand-edge build`."
 
     format: Literal[1] = 1
-    name: str
-    model: str
-    engine: str  # file name, in the same folder
+    name: OwnName
+    model: OwnName
+    engine: OwnName  # file name, in the same folder
     engine_sha256: str
-    graph: str  # file name of the fused graph
+    graph: OwnName  # file name of the fused graph
     graph_sha256: str
     weights: str = ""  # SHA-256 of the model.safetensors that the graph was written from
     size: int
@@ -286,12 +347,12 @@ class EngineFacts(Record):
     backend: str
     backend_version: str
     device: dict[str, str]  # what must be the same where the engine runs
-    options: dict[str, Any]
+    options: Facts
     calibration: str | None = None  # key of the calibration table
     calibrated_on: int = 0  # held-out pictures that its ranges were read from; see `calibration_rows`
     quantised: tuple[str, ...] = ()  # regions of an int8 engine
     weight_bits: int | None = None  # of its weights
-    budget: dict[str, Any] | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)
+    budget: Facts | None = None  # what `build --max-drop` tried and chose (engines.budget.BudgetReport)
     built: str  # ISO 8601, UTC
 
 
@@ -305,4 +366,4 @@ class EngineManifest(EngineFacts):
 class PendingEngine(EngineFacts):
     """Beside an engine that was built on another machine than it runs on: it judges nothing before it is accepted."""
 
-    holdout: str  # file name of the held-out set to accept it on
+    holdout: OwnName  # file name of the held-out set to accept it on

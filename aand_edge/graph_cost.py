@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import get_args
 
 from aand_edge.artifacts import Precision
 from aand_edge.errors import ArtefactMismatchError
@@ -75,7 +76,24 @@ class GraphCost:
             raise ArtefactMismatchError(f"{path} does not say what its layers cost: an older version wrote it", again)
         try:
             stored = json.loads(text)
-            layers = tuple(Layer(*row) for row in stored["layers"])
-            return cls(int(stored["input"]), int(stored["output"]), layers)
-        except (ValueError, KeyError, TypeError):
+            layers = tuple(_checked(Layer(*row)) for row in stored["layers"])
+            return cls(_count(stored["input"]), _count(stored["output"]), layers)
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ArtefactMismatchError(f"What {path} says of its layers cannot be read", again) from None
+
+
+def _checked(layer: Layer) -> Layer:
+    """Raises ValueError where a layer holds values of another kind."""
+    for count in (layer.macs, layer.weights, layer.reads, layer.writes):
+        _count(count)
+    if not isinstance(layer.name, str) or not isinstance(layer.region, str):
+        raise ValueError("a name that is no text")
+    if layer.precision not in get_args(Precision):
+        raise ValueError(f"no precision: {layer.precision}")
+    return layer
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"no number of bytes or operations: {value}")
+    return value

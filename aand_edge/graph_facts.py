@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from aand_edge.artifacts import EngineFacts, HoldoutSet, Precision, sha256_file
+from aand_edge.artifacts import EngineFacts, HoldoutSet, Precision, lies_within, sha256_file
 from aand_edge.errors import ArtefactMismatchError
 
 FORMAT = 2  # what `export` writes
@@ -68,7 +69,7 @@ class GraphFacts:
         try:
             width, height = (int(part) for part in facts["frame"].split("x"))
             x, y, w, h = (int(part) for part in (facts["roi"] or "0,0,0,0").split(","))
-            return cls(
+            found = cls(
                 name=facts["name"],
                 backbone=facts["backbone"],
                 size=int(facts["size"]),
@@ -85,11 +86,31 @@ class GraphFacts:
                 weight_bits=int(facts["weight_bits"]),
                 format=int(facts["format"]),
             )
+            found._check()
+            return found
         except (KeyError, ValueError) as error:
             raise ArtefactMismatchError(
                 f"{path} is not a fused AAND graph ({error} is missing or wrong in its metadata)",
                 "Write one with `aand-edge export`.",
             ) from None
+
+    def _check(self) -> None:
+        """Raises ValueError with the name of a fact that no graph has."""
+        possible = {
+            "name": bool(self.name),
+            "size": self.size >= 1,
+            "frame": min(self.frame) >= 1,
+            "colour": self.colour in ("BGR", "RGB"),
+            "precision": self.precision in get_args(Precision),
+            "batch": self.batch >= 0,  # 0: of any number, as a server takes them
+            "roi": self.roi is None or lies_within(self.roi, self.frame),
+            "calibrated_on": self.calibrated_on >= 0,
+            "weight_bits": self.weight_bits >= 1,
+            "format": self.format >= 1,
+        }
+        for fact, holds in possible.items():
+            if not holds:
+                raise ValueError(f"'{fact}'")
 
 
 SEAL = b"aand.sha256"

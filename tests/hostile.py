@@ -40,12 +40,13 @@ def taken_or_refused(read: Callable[[], T], *codes: int) -> T | None:
     """What `read` returns; None where it refused in a sentence, with a next step and one of these exit codes."""
     try:
         return read()
-    except AandEdgeError as error:
-        assert error.exit_code in codes, error
-        assert error.message.strip()
-        assert error.hint.strip()
-        assert "\n" not in error.message + error.hint
-        return None
+    except AandEdgeError as refused:
+        error = refused
+    assert error.exit_code in codes, error
+    assert error.message.strip()
+    assert error.hint.strip()
+    assert "\n" not in error.message + error.hint
+    return None
 
 
 def spoilt(data: bytes, header: int = 64) -> st.SearchStrategy[bytes]:
@@ -62,6 +63,10 @@ def spoilt(data: bytes, header: int = 64) -> st.SearchStrategy[bytes]:
         st.binary(max_size=256),
         st.binary(max_size=64).map(lambda tail: data + tail),
     )
+
+
+def _overwritten(data: bytes, place: int, other: bytes) -> bytes:
+    return data[:place] + other + data[place + len(other) :]
 
 
 def _flipped(data: bytes, flips: list[tuple[int, int]]) -> bytes:

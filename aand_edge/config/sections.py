@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aand_edge.artifacts import FALSE_REJECTS
+from aand_edge.artifacts import FALSE_REJECTS, MOST_THREADS
 
 # Names that live where torch is needed; a test holds them to those.
 Backbone = Literal["wide_resnet50_2", "resnet50", "resnet34", "resnet18", "efficientnet_lite0"]
@@ -101,7 +101,7 @@ class BuildSettings(Section):
     quantise: tuple[str, ...] | None = Field(None, min_length=1)
     backend: str = "auto"
     batch: int = Field(1, ge=1)
-    threads: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, le=MOST_THREADS)
     opt_level: int | None = Field(None, ge=0, le=5)
     workspace_mb: int | None = Field(None, ge=1)
     zero_copy: bool = False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
+from aand_edge.artifacts import one_line
 from aand_edge.config.run import RunSettings
 from aand_edge.config.sections import (
     BenchSettings,
@@ -104,9 +105,10 @@ def parse(text: str, path: Path) -> Settings:
     """Settings of a file's text. Raises UsageError naming the key that is wrong; `path` is only told."""
     try:
         values: dict[str, Any] = tomllib.loads(text)
-        return Settings.model_validate(values)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and nests beyond Python's own limits
         raise UsageError(f"{path} is no TOML file: {error}", _mending(text, str(error))) from None
+    try:
+        return Settings.model_validate(values)
     except ValidationError as error:
         # A key that is misspelt is missing too, and that alone would not help.
         raise _wrong_line(path, min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")) from None
@@ -140,9 +142,10 @@ def _unknown_key(path: Path, *place: str | int) -> UsageError:
     near = get_close_matches(str(key), known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"It may be one of: {', '.join(known)}."
     if not tables:
-        return UsageError(f"{path} has a section '{key}', which there is not", hint)
+        return UsageError(f"{path} has a section '{one_line(str(key))}', which there is not", hint)
     section = ".".join(table for table in tables if isinstance(table, str))
-    return UsageError(f"{path}: section [{section}]{_number(tables)} has a key '{key}', which there is not", hint)
+    known_as = one_line(str(key))
+    return UsageError(f"{path}: section [{section}]{_number(tables)} has a key '{known_as}', which there is not", hint)
 
 
 def _section_at(place: list[str | int]) -> type[Section]:

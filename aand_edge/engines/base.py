@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import Precision
+from aand_edge.artifacts import MOST_THREADS, Precision
 from aand_edge.errors import UsageError
 
 Frames = NDArray[np.uint8]
@@ -53,6 +53,11 @@ class BuildOptions:
     targets: tuple[str, ...] = ()
     zero_copy: bool = False
     server: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for more threads than a process may start."""
+        if self.threads > MOST_THREADS:
+            raise UsageError(f"{self.threads} threads are too many", f"Take {MOST_THREADS} at most, or 0.")
 
 
 @dataclass(frozen=True)

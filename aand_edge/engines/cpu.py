@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from aand_edge.artifacts import MOST_THREADS
 
 CPUINFO = Path("/proc/cpuinfo")
 DOT_PRODUCTS = frozenset({"avx_vnni", "avx512_vnni", "avx10_1", "amx_int8"})
@@ -28,3 +32,14 @@ def int8_weight_bits(cpuinfo: Path = CPUINFO, machine: str | None = None) -> int
         return 7
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
     return 8 if DOT_PRODUCTS & set(flags) else 7
+
+
+def threads_of(options: Mapping[str, Any]) -> int:
+    """Threads that an engine was built with; 0: the backend's choice.
+
+    Raises KeyError, TypeError, ValueError or OverflowError where its options do not tell, or tell more than can start.
+    """
+    threads = int(options["threads"])
+    if not 0 <= threads <= MOST_THREADS:
+        raise ValueError(f"{threads} threads")
+    return threads

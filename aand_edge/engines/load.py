@@ -44,9 +44,10 @@ def open_engine(engine: Path, told: EngineFacts) -> Runner:
         return backend.load(engine, told.options)
     except ArtefactMismatchError as error:
         raise ArtefactMismatchError(error.message, rebuild_hint(told)) from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactMismatchError(
-            f"The options in the manifest of {engine} are wrong ({error})", rebuild_hint(told)
+            f"The options in the manifest of {engine} are wrong ({reason})", rebuild_hint(told)
         ) from None
 
 

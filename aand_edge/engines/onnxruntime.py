@@ -22,7 +22,7 @@ from aand_edge.engines.base import (
     check_frames,
     refuse_options,
 )
-from aand_edge.engines.cpu import int8_weight_bits
+from aand_edge.engines.cpu import int8_weight_bits, threads_of
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
 
 ELEMENTS = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64", "uint8": "u8", "int8": "i8"}
@@ -73,7 +73,7 @@ class OnnxRuntime(Backend):
 
     def load(self, engine: Path, options: Mapping[str, Any]) -> OnnxRuntimeRunner:
         try:
-            return OnnxRuntimeRunner(_session(engine, int(options["threads"])))
+            return OnnxRuntimeRunner(_session(engine, threads_of(options)))
         except AandEdgeError as error:
             raise ArtefactMismatchError(error.message, "Build it again with `aand-edge build`.") from None
 

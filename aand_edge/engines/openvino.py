@@ -24,7 +24,7 @@ from aand_edge.engines.base import (
     check_frames,
     refuse_options,
 )
-from aand_edge.engines.cpu import int8_weight_bits
+from aand_edge.engines.cpu import int8_weight_bits, threads_of
 from aand_edge.engines.openvino_layers import (
     executed_precisions,
     int8_convolutions,
@@ -95,7 +95,7 @@ class OpenVino(Backend):
     def load(self, engine: Path, options: Mapping[str, Any]) -> OpenVinoRunner:
         import openvino
 
-        settings = _settings(str(options["precision"]), int(options["threads"]))
+        settings = _settings(str(options["precision"]), threads_of(options))
         try:
             compiled = openvino.Core().import_model(engine.read_bytes(), "CPU", settings)
         except RuntimeError as error:

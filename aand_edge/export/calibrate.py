@@ -18,9 +18,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from pydantic import Field
 
 from aand_edge import __version__
-from aand_edge.artifacts import Record, calibration_rows, sha256_file
+from aand_edge.artifacts import Facts, Record, calibration_rows, sha256_file
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.export.quantise import activations
 from aand_edge.export.ranges import Histogram, Method, range_of
@@ -62,8 +63,8 @@ class CalibrationOptions:
 class TensorRange(Record):
     """`range` is the magnitude that int8 reaches up to, `largest` what was seen."""
 
-    range: float
-    largest: float
+    range: float = Field(ge=0)
+    largest: float = Field(ge=0)
 
 
 class CalibrationTable(Record):
@@ -74,7 +75,7 @@ class CalibrationTable(Record):
 
     format: int = 1
     key: str  # SHA-256 of `holds_for`
-    holds_for: dict[str, Any]
+    holds_for: Facts
     tensors: dict[str, TensorRange]
 
     def options(self) -> CalibrationOptions:
@@ -104,7 +105,12 @@ def latest_options(folder: Path, graph: Path) -> CalibrationOptions | None:
     tables = sorted((path for path in possible if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
     try:
         return CalibrationTable.read(tables[-1]).options() if tables else None
-    except (KeyError, UsageError, ArtefactMismatchError):  # of another version, or torn: calibration starts anew
+    except (
+        KeyError,
+        TypeError,
+        UsageError,
+        ArtefactMismatchError,
+    ):  # of another version, or torn: calibration starts anew
         return None
 
 
@@ -181,6 +187,8 @@ class Probe:
     def __init__(self, graph: Path) -> None:
         model = onnx.load(graph)
         self.names = activations(model, QUANTISABLE)
+        if not self.names:
+            raise ArtefactMismatchError(f"{graph} has no tensor that can be quantised", "Export the graph again.")
         outputs = {each.name for each in model.graph.output}
         model.graph.output.extend(
             onnx.helper.make_empty_tensor_value_info(name) for name in self.names if name not in outputs

@@ -6,11 +6,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import get_model_weights
@@ -23,6 +21,7 @@ StateDict = dict[str, Tensor]
 
 # Buffers that no forward pass reads in evaluation mode, and heads that the teacher does not have.
 COUNTERS = "num_batches_tracked"
+FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 UNUSED = re.compile(r"^(layer4\.|fc\.|_fc\.|_conv_head\.|_bn1\.|_blocks\.1[1-5]\.)")
 
 
@@ -66,6 +65,8 @@ def _fit(teacher: Teacher, state: StateDict, source: str) -> tuple[StateDict, tu
             f"The weights {source} belong to another network: it has no {_some(foreign)}",
             "Check --backbone and --weights.",
         )
+    if odd := sorted(key for key in wanted if state[key].dtype not in FLOATS):
+        raise UsageError(f"The weights {source} are no real numbers in {_some(odd)}", "Take another file.")
     if not all(state[key].isfinite().all() for key in wanted):
         raise UsageError(f"The weights {source} hold values that are not finite", "Take another file.")
     return {key: state[key] for key in wanted}, tuple(unused)
@@ -81,15 +82,25 @@ def read_state_dict(path: Path) -> StateDict:
         raise UsageError(f"There is no weights file {path}", "Check --weights.")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a torch file that was spoilt raises whatever its pickle, its zip or torch comes upon
         raise UsageError(
             f"The weights file {path} cannot be read ({type(error).__name__})",
             "It must be a state dict saved by torch or safetensors.",
         ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not state or not all(map(_is_plain, state.values())):
         raise UsageError(f"The weights file {path} is no state dict", "It must hold tensors by name.")
     return {str(key): value for key, value in state.items()}
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose values lie in memory one beside the other: neither sparse nor quantised nor meta."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+    )
 
 
 def published_state_dict(backbone: Backbone) -> StateDict:

@@ -4,15 +4,16 @@
     python -m benchmarks.accuracy --data ROOT … --methods aand,rd --train-images 10,30,100,all
 
 All categories under ROOT in turn, or ROOT itself. A run that is recorded under benchmarks/work is not repeated, so an
-interrupted benchmark goes on, and one that asks for more does only what is new. Where Ray is installed (the extra
-`ray`) the runs spread over its cluster, one Ray task each; ROOT must then lie at the same path on every machine.
+interrupted benchmark goes on, and one that asks for more does only what is new. A record is known by what was asked
+for, the names and sizes of the pictures and the content of the weights file, wherever they lie. Where Ray is installed
+(the extra `ray`) the runs spread over its cluster, one Ray task each; ROOT must then lie at the same path on every
+machine.
 Writes results/accuracy-NAME.json and .md: what the plan asks for and is recorded.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -22,9 +23,9 @@ from aand_edge.artifacts import write_json, write_text
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.training.recipe import find_recipe
 from benchmarks.accuracy.methods import METHODS
-from benchmarks.accuracy.plan import Row, Run, categories, execute, left, record, recorded
+from benchmarks.accuracy.plan import Row, Run, categories, execute, failed_row, left, record, recorded
 from benchmarks.accuracy.report import FIGURES, page
-from benchmarks.accuracy.spread import Share, has_ray, in_sequence, over_ray
+from benchmarks.accuracy.spread import Share, default_threads, has_ray, in_sequence, over_ray
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -38,6 +39,7 @@ def plan(options: argparse.Namespace) -> list[Run]:
         batch=options.batch,
         learning_rate=options.lr,
     )
+    threads = options.threads or default_threads(alone=_alone(options))
     return [
         Run(
             data=str(options.data.resolve()),
@@ -51,7 +53,7 @@ def plan(options: argparse.Namespace) -> list[Run]:
             seed=seed,
             pictures=pictures,
             device=options.device,
-            threads=options.threads,
+            threads=threads,
         )
         for seed in options.seeds
         for category in categories(options.data)
@@ -76,9 +78,14 @@ def carry_out(runs: Sequence[Run], options: argparse.Namespace) -> list[Row]:
 
 def _spread(runs: Sequence[Run], work: Path, options: argparse.Namespace) -> Iterator[tuple[Run, Row]]:
     task = partial(execute, work=work, keep=options.keep)
-    if not runs or options.in_sequence or not has_ray():
+    if not runs or _alone(options):
         return in_sequence(task, runs)
-    return over_ray(task, runs, Share(options.threads, options.gpus), options.ray_address)
+    return over_ray(task, runs, Share(runs[0].threads, options.gpus), failed_row, options.ray_address)
+
+
+def _alone(options: argparse.Namespace) -> bool:
+    """Whether runs come one after the other."""
+    return bool(options.in_sequence) or not has_ray()
 
 
 def told(row: Row) -> str:
@@ -108,7 +115,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="with commas")
     parser.add_argument("--train-images", type=_counts, default=[None], help="with commas; all: every one")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU cores of one run")
+    parser.add_argument("--threads", type=_count, help="CPU cores of one run; all, with Ray 4 or half of them at most")
     parser.add_argument("--gpus", type=float, default=0.5, help="share of a GPU that one run takes, with Ray")
     parser.add_argument("--ray-address", help="of a running Ray cluster; `auto` finds the one on this machine")
     parser.add_argument("--in-sequence", action="store_true", help="one run after the other, even where Ray is")
@@ -124,6 +131,12 @@ def _methods(text: str) -> list[str]:
     if unknown:
         raise argparse.ArgumentTypeError(f"there is no method '{unknown[0]}'; choose of {', '.join(METHODS)}")
     return text.split(",")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of cores")
+    return int(text)
 
 
 def _numbers(text: str) -> list[int]:

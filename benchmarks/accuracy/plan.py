@@ -8,13 +8,15 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
 import torch
 
-from aand_edge.artifacts import write_json
+from aand_edge.artifacts import sha256_file, write_json
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Category, categories_in, read_category
 from aand_edge.data.masks import sample_mask
@@ -63,10 +65,55 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of its files. Device and threads do not belong to it: they change the time and not the task."""
-        asked = {key: value for key, value in asdict(self).items() if key not in ("device", "threads")}
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        """Of its files: what was asked for, of which pictures and weights, wherever on whichever machine they lie.
+
+        Device and threads do not belong to it: they change the time and not the task.
+        """
+        data, weights = Path(self.data), Path(self.weights) if self.weights else None
+        elsewhere = {key: value for key, value in self._asked().items() if key not in ("data", "category", "weights")}
+        pictures = _listing(data, self.layout, self.category)
+        return self._named({**elsewhere, "pictures_of": pictures, "weights": weights and _content(weights)})
+
+    @property
+    def former_name(self) -> str:
+        """The name that records had before, of absolute paths: those are still found."""
+        return self._named(self._asked())
+
+    def _asked(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key not in ("device", "threads")}
+
+    def _named(self, facts: dict[str, Any]) -> str:
+        digest = _digest(facts)
         return f"{self.shown}-{self.backbone}-{self.method}-{self.pictures or 'all'}-{self.seed}-{digest[:8]}"
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _listing(data: Path, layout: str, category: str | None) -> str:
+    """Digest of the names and sizes of a category's files: what they hold would take minutes to read.
+
+    "" where there is no such category, which running it will say.
+    """
+    try:
+        found = read_category(data, layout, category)
+    except AandEdgeError:
+        return ""
+    samples = (*found.train, *found.test)
+    files = {path for each in samples for path in (each.path, each.mask) if path is not None and path.is_file()}
+    return _digest(sorted((path.relative_to(found.root).as_posix(), path.stat().st_size) for path in files))
+
+
+def _content(weights: Path) -> str:
+    """Digest of a weights file; "" where there is none."""
+    return _content_at(weights, weights.stat().st_mtime_ns) if weights.is_file() else ""
+
+
+@cache
+def _content_at(weights: Path, changed: int) -> str:
+    return sha256_file(weights)
 
 
 class Quiet:
@@ -92,8 +139,8 @@ def execute(run: Run, work: Path, keep: bool = False) -> Row:
     start = time.monotonic()
     try:
         found = _trained(run, work, keep) if METHODS[run.method].trained else _neighbours(run)
-    except AandEdgeError as error:
-        return {**asdict(run), "shown": run.shown, "failed": str(error)}
+    except Exception as error:  # a hundred other runs wait, and whoever reads the page finds what became of this one
+        return failed_row(run, error)
     machine = device_line(describe_device())
     return {
         **asdict(run),
@@ -102,6 +149,20 @@ def execute(run: Run, work: Path, keep: bool = False) -> Row:
         "wall_s": round(time.monotonic() - start, 1),
         "machine": machine,
     }
+
+
+def failed_row(run: Run, error: Exception) -> Row:
+    """The row of a run that ended without figures: why, in a sentence."""
+    return {**asdict(run), "shown": run.shown, "failed": _reason(error)}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, AandEdgeError):
+        return str(error)
+    told = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason is given")
+    frames = extract_tb(error.__traceback__)
+    place = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
+    return f"It ended unexpectedly ({type(error).__name__}{place}): {told}"
 
 
 def _trained(run: Run, work: Path, keep: bool) -> Row:
@@ -166,18 +227,22 @@ def fewer(category: Category, count: int, seed: int) -> Category:
 
 def recorded(run: Run, work: Path) -> Row | None:
     """The row of a run that is done."""
-    path = _record(run, work)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    for name in (run.name, run.former_name):
+        path = _record(name, work)
+        if path.is_file():
+            row: Row = json.loads(path.read_text(encoding="utf-8"))
+            return row
+    return None
 
 
 def record(run: Run, work: Path, row: Row) -> None:
     """Keep the row; a failed run is not kept, so that it is tried again."""
     if "failed" not in row:
-        write_json(_record(run, work), row)
+        write_json(_record(run.name, work), row)
 
 
-def _record(run: Run, work: Path) -> Path:
-    return work / "runs" / f"{run.name}.json"
+def _record(name: str, work: Path) -> Path:
+    return work / "runs" / f"{name}.json"
 
 
 def left(runs: Sequence[Run], work: Path) -> list[Run]:

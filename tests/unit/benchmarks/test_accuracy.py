@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from aand_edge.training.compute import Compute
 from aand_edge.training.pictures import load_pictures
 from aand_edge.training.recipe import Recipe
 from benchmarks.accuracy import __main__ as accuracy
+from benchmarks.accuracy import plan
 from benchmarks.accuracy.methods import METHODS, advancing
 from benchmarks.accuracy.neighbours import anomaly_maps, bank, nearest
 from benchmarks.accuracy.plan import Run, execute, fewer, record, recorded
@@ -151,6 +153,52 @@ def test_another_recipe_is_another_run_and_another_machine_is_not(run: Run, tmp_
     assert recorded(replace(run, recipe={**run.recipe, "batch": 8}), tmp_path) is None
     record(replace(run, seed=1), tmp_path, {"failed": "no"})
     assert recorded(replace(run, seed=1), tmp_path) is None
+
+
+def test_a_record_is_found_after_everything_moved_and_not_for_other_pictures_or_weights(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    record(run, tmp_path, {"image_auroc": 1.0})
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(root, moved)
+    there = replace(run, data=str(moved), weights=str(moved / "teacher.pth"))
+    assert recorded(there, tmp_path) == {"image_auroc": 1.0}
+    assert recorded(replace(there, data=str(moved / "flange"), category=None), tmp_path) == {"image_auroc": 1.0}
+    assert recorded(replace(there, category="ring"), tmp_path) is None
+    (moved / "other.pth").write_bytes((moved / "teacher.pth").read_bytes() + b"\0")
+    assert recorded(replace(there, weights=str(moved / "other.pth")), tmp_path) is None
+    assert recorded(replace(there, weights=None), tmp_path) is None
+    again = tmp_path / "again"
+    shutil.copytree(root, again)
+    (again / "flange/train/good/000.png").unlink()
+    assert recorded(replace(run, data=str(again)), tmp_path) is None
+
+
+def test_a_record_of_before_is_found_by_the_name_it_had(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / f"runs/{run.former_name}.json").write_text('{"image_auroc": 0.5}')
+    assert run.former_name != run.name
+    assert recorded(run, tmp_path) == {"image_auroc": 0.5}
+
+
+def test_a_run_that_ends_unexpectedly_is_a_row_that_says_why_and_the_others_go_on(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr(plan, "_trained", fail)
+    asked = [*arguments, "--methods", "rd,neighbour", "--seeds", "0", "--name", "odd"]
+    assert accuracy.main(asked) == 1
+    assert "It ended unexpectedly (ZeroDivisionError, test_accuracy.py line" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "results/accuracy-odd.json").read_text())["rows"]
+    assert ["failed" in row for row in rows] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "many"])
+def test_no_number_of_cores_is_refused(arguments: list[str], threads: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        accuracy.main([*arguments, "--threads", threads])
 
 
 def test_the_page_gives_the_mean_and_spread_over_seeds(run: Run) -> None:

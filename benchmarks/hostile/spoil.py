@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zlib
@@ -90,3 +91,53 @@ def retyped_toml(rng: Rng, data: bytes) -> bytes:
     values = ("true", "-1", "1e400", '""', '"x"', "[]", "[1, 2]", "{a = 1}", "nan", "1979-05-27", '"\\u0000"', "= =")
     lines[number] = f"{name} = {values[int(rng.integers(0, len(values)))]}"
     return "\n".join(lines).encode()
+
+
+SHAPES = ([], [0], [1], [2, 2], [10**9, 10**9], [-1], "many")
+TYPES = ("F64", "F16", "I32", "BOOL", "F8_E4M3", "F99")
+
+
+def reshaped(rng: Rng, data: bytes) -> bytes:
+    """A safetensors file that is whole, with one tensor of another shape, type or name, or without it."""
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    names = [name for name in header if name != "__metadata__"]
+    name = names[int(rng.integers(0, len(names)))]
+    before = header.pop(name)
+    start, end = before["data_offsets"]
+    way = int(rng.integers(0, 6))
+    if way == 0:
+        header[name] = {**before, "shape": SHAPES[int(rng.integers(0, len(SHAPES)))]}
+    elif way == 1:
+        header[name] = {**before, "dtype": TYPES[int(rng.integers(0, len(TYPES)))]}
+    elif way == 2:
+        header[f"{name}.more"] = before
+    elif way == 3:  # the same numbers, in a row
+        header[name] = {**before, "shape": [int(np.prod(before["shape"]))]}
+    elif way == 4 and before["dtype"] == "F32":  # half as many
+        header[name] = {
+            "dtype": "F64",
+            "shape": [(end - start) // 8],
+            "data_offsets": [start, start + (end - start) // 8 * 8],
+        }
+    elif way == 5:  # twice as many numbers of half the width: a reader must compare types as well as sizes
+        header[name] = {**before, "dtype": "F16", "shape": [2, *before["shape"]]}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
+def rearranged(rng: Rng, data: bytes) -> bytes:
+    """An .npz file that is whole, with one array of another shape or type, with NaN for numbers, or without it."""
+    with np.load(io.BytesIO(data)) as stored:
+        arrays = dict(stored)
+    name = sorted(arrays)[int(rng.integers(0, len(arrays)))]
+    array = arrays.pop(name)
+    others = (array[:0] if array.ndim else array[None], array[None], np.float32(1), np.array(["x"]), np.array(-1))
+    way = int(rng.integers(0, len(others) + 2))
+    if way < len(others):
+        arrays[name] = others[way]
+    elif way == len(others) and array.dtype.kind == "f":
+        arrays[name] = np.full_like(array, np.nan)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()

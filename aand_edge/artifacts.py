@@ -109,7 +109,15 @@ def _own_name(name: str) -> str:
     return name
 
 
+def _of_a_category(data: dict[str, Any]) -> dict[str, Any]:
+    for name in ("root", "category"):
+        if not isinstance(data.get(name), str):
+            raise ValueError(f"it names no {name}")
+    return data
+
+
 Facts = Annotated[dict[str, Any], AfterValidator(_finite)]
+TrainedOn = Annotated[Facts, AfterValidator(_of_a_category)]
 OwnName = Annotated[str, AfterValidator(_own_name)]
 
 
@@ -195,7 +203,7 @@ class ModelCard(Record):
     amplify: bool
     hard_patches: int
     seed: int
-    data: Facts  # root, layout, category, counts and the digest of the training pictures
+    data: TrainedOn  # root, layout, category, counts and the digest of the training pictures
     holdout: list[str]  # training pictures kept out of training, relative to the data root
     recipe: Facts  # epochs, batch, learning rate, schedule of both stages
     protocol: str  # how the epoch and the threshold were chosen, in one sentence

@@ -99,7 +99,7 @@ def write_model(folder: Path, backbone: str, amplify: bool, data: Path) -> Path:
         amplify=amplify,
         hard_patches=10,
         seed=0,
-        data={"root": str(data)},
+        data={"root": str(data), "category": data.name},
         holdout=[str(sample.path.relative_to(data)) for sample in read_category(data).train[:HOLDOUT]],
         recipe={},
         protocol="untrained",

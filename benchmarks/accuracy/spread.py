@@ -64,7 +64,7 @@ def over_ray(
         environment = {"py_modules": [str(PACKAGE)], "excludes": ["work", "results"]}
         ray.init(address=address, runtime_env=environment, log_to_driver=False, include_dashboard=False)
     try:
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()
         taken = replace(share, gpus=share.gpus if resources.get("GPU") else 0)
         check_fits(taken, _machines())
 
@@ -99,7 +99,7 @@ def _machines() -> list[dict[str, float]]:
     """What each machine of the cluster that answers has."""
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def check_fits(share: Share, machines: Sequence[Mapping[str, float]]) -> None:

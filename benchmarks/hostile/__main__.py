@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from aand_edge.artifacts import write_json, write_text
-from aand_edge.bench.device import describe_device
+from aand_edge.bench.device import describe_device, device_line
 from benchmarks.hostile.families import FAMILIES, draw
 from benchmarks.hostile.machines import SCENARIOS
 from benchmarks.hostile.process import complaint, run
@@ -86,6 +86,8 @@ def markdown(result: dict[str, Any]) -> str:
     codes = sorted({int(code) for each in result["exit_codes"].values() for code in each})
     lines = [
         "# Hostile files and machines",
+        "",
+        f"{device_line(result['device'])}.",
         "",
         f"{result['cases']} cases, seed {result['seed']}; {len(result['complaints'])} ended otherwise than documented.",
         "",

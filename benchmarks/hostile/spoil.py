@@ -93,7 +93,7 @@ def retyped_toml(rng: Rng, data: bytes) -> bytes:
     return "\n".join(lines).encode()
 
 
-SHAPES = ([], [0], [1], [2, 2], [10**9, 10**9], [-1], "many")
+SHAPES: tuple[list[int] | str, ...] = ([], [0], [1], [2, 2], [10**9, 10**9], [-1], "many")
 TYPES = ("F64", "F16", "I32", "BOOL", "F8_E4M3", "F99")
 
 

@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         amplify=True,
         hard_patches=10,
         seed=0,
-        data={"root": str(data)},
+        data={"root": str(data), "category": data.name},
         holdout=["0.png", "1.png", "2.png"],
         recipe={},
         protocol="none",

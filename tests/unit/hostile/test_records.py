@@ -57,6 +57,14 @@ def finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
+@pytest.mark.parametrize("name", ["root", "category"])
+def test_a_card_that_does_not_tell_its_pictures_is_refused(name: str, tmp_path: Path) -> None:
+    card = CARD.model_copy(update={"data": {key: value for key, value in CARD.data.items() if key != name}})
+    card.write(tmp_path / "card.json")
+    with pytest.raises(ArtefactMismatchError, match=f"it names no {name}"):
+        ModelCard.read(tmp_path / "card.json")
+
+
 def test_a_retyped_card_is_a_card_that_can_be_written_again_or_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
 

@@ -34,7 +34,7 @@ training of seconds, the rest in the workspace that `make demo` leaves behind. `
 command has `--help`, and `--json` for one JSON object in place of its tables.
 
 Taken on {date} by `docs/take_commands.py` on {device}. **Times are those of this one
-machine, which had other work to do meanwhile**; measured ones are in [benchmarks](../benchmarks/README.md).
+machine**; measured ones are in [benchmarks](../benchmarks/README.md).
 """
 
 
@@ -54,7 +54,7 @@ FRESH = (
     ),
     Step(
         "train --size 128 --epochs-amplify 1 --epochs-distill 2",
-        "says each epoch's losses, which should fall; `false rejects` is what the threshold promises.",
+        "says each epoch's losses, which should fall; `threshold` says what it promises of good parts.",
     ),
 )
 DEMO = (

@@ -106,8 +106,8 @@ def promise(threshold: Threshold) -> str:
 
     bound = false_rejects_bound(threshold)
     if bound is not None:
-        average = percent(threshold.promised_false_rejects)
-        return f"rejects at most {average} of good parts on average, with {CONFIDENCE:.0%} confidence {percent(bound)}"
+        average, sure = percent(threshold.promised_false_rejects), f"{100 * CONFIDENCE:.0f} %"
+        return f"rejects at most {average} of good parts on average, with {sure} confidence {percent(bound)}"
     chosen = "set by hand" if threshold.rule == "manual" else f"read from labelled parts ({threshold.rule})"
     return f"{chosen}, and promises nothing"
 

@@ -66,6 +66,7 @@ def _text(pipe: tuple[int, int]) -> str:
 
 
 def _become(folder: Path, arguments: tuple[str, ...], out: int, err: int, prepare: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background has it ignored
     code = BROKEN
     try:
         os.chdir(folder)

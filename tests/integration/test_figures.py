@@ -74,8 +74,8 @@ FIGURES: list[Figure] = [
         run_of("screw-resnet18-paper", "aand"),
     ),
     (
-        "reaches an AUPRO of {:.3f}, AAND without them {:.3f}, and AAND with the gate alone, without a learned residual, "
-        "{:.3f}",
+        "reaches an AUPRO of {:.3f}, AAND without them {:.3f}, and AAND with the gate alone, without a learned "
+        "residual, {:.3f}",
         [f"accuracy-{COOKIE}-ablations:rows/method={method}/aupro" for method in ("rd-hard", "aand-soft", "gate")],
     ),
     (f"| OpenVINO fp32 | {{:.1f}} ms | {{:.1f}}× as fast | {DEMO}", engine("demo", "*.fp32", "*.torch-eager")),

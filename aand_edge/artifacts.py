@@ -20,7 +20,7 @@ from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from aand_edge.errors import ArtefactMismatchError
 
@@ -181,8 +181,8 @@ class Threshold(Record):
     value: float
     rule: Literal["conformal", "f1", "rate", "manual"]
     asked_false_rejects: float | None = None
-    promised_false_rejects: float | None = None
-    calibrated_on: int = 0  # how many pictures the value was read from
+    promised_false_rejects: float | None = Field(default=None, ge=0, le=1)
+    calibrated_on: int = Field(default=0, ge=0)  # how many pictures the value was read from
     note: str = ""
 
     def rejects(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
@@ -278,7 +278,7 @@ class HoldoutSet:
         )
 
 
-UNPACKED, UNPACKED_RATIO = 1 << 30, 100  # bytes that any set may have, and how often its file's own size beyond them
+UNPACKED, UNPACKED_RATIO = 4 << 30, 100  # bytes that any set may have, and how often its file's own size beyond them
 
 
 def _check_unpacked(path: Path) -> None:

@@ -54,6 +54,7 @@ def check_category(category: Category, progress: Callable[[int, int], None] | No
     files: dict[Path, str] = {}
     contents: dict[Path, str] = {}
     small: dict[Path, str] = {}
+    tiny: set[Path] = set()
     sizes: Counter[str] = Counter()
     problems: list[str] = []
     for number, sample in enumerate(samples):
@@ -66,6 +67,8 @@ def check_category(category: Category, progress: Callable[[int, int], None] | No
             sizes[f"{width}x{height}"] += 1
             if min(width, height) < SMALLEST_SIDE:
                 small[sample.path] = f"{sample.path} ({width}x{height})"
+            if max(width, height) < SMALLEST_SIDE:  # the strip of a line-scan camera is narrow, and no thumbnail
+                tiny.add(sample.path)
             if sample.mask is not None:
                 read_mask(sample.mask, (height, width))
         except DataError as error:
@@ -74,17 +77,18 @@ def check_category(category: Category, progress: Callable[[int, int], None] | No
             progress(number + 1, len(samples))
     problems = _shorten(problems) + _mask_problems(category) + _split_problems(category, contents)
     train = {sample.path for sample in category.train if sample.path in contents}
-    all_small = bool(train) and train <= small.keys()
-    if all_small:
+    all_tiny = bool(train) and train <= tiny
+    if all_tiny:
         problems.append(
-            f"All training pictures have a side of fewer than {SMALLEST_SIDE} pixels: {_named([*small.values()])}"
+            f"No training picture has a side of {SMALLEST_SIDE} pixels or more; copy them again in full: "
+            f"{_named([*small.values()])}"
         )
     return DataReport(
         counts={"train": _kinds(category.train), "test": _kinds(category.test)},
         sizes=dict(sizes.most_common()),
         digest=_digest(category, files),
         problems=tuple(problems),
-        warnings=tuple(_warnings(category, contents, sizes, {} if all_small else small)),
+        warnings=tuple(_warnings(category, contents, sizes, {} if all_tiny else small)),
     )
 
 

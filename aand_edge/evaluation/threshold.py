@@ -74,6 +74,8 @@ def false_rejects_bound(threshold: Threshold, confidence: float = CONFIDENCE) ->
         return None
     n = threshold.calibrated_on
     left_out = round(threshold.promised_false_rejects * (n + 1))
+    if not left_out:  # no conformal rule makes such a promise
+        return None
     low, high = 0.0, 1.0
     while high - low > 1e-6:
         share = (low + high) / 2

@@ -82,6 +82,8 @@ def read_state_dict(path: Path) -> StateDict:
         raise UsageError(f"There is no weights file {path}", "Check --weights.")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:  # a torch file that was spoilt raises whatever its pickle, its zip or torch comes upon
         raise UsageError(
             f"The weights file {path} cannot be read ({type(error).__name__})",

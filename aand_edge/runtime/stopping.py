@@ -43,7 +43,7 @@ def end_process(code: int) -> NoReturn:
     """
     if any(thread.name == ENGINE_LOADER for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
+            with suppress(OSError, ValueError, AttributeError):  # full, closed, or none at all
                 stream.flush()
         os._exit(code)
     sys.exit(code)

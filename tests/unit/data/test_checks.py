@@ -179,9 +179,17 @@ def test_pictures_that_are_all_too_small_are_a_problem(tmp_path: Path) -> None:
         save(tmp_path / f"{number}.png", draw(number, side=31))
     report = check(tmp_path)
     (problem,) = report.problems
-    assert problem.startswith("All training pictures have a side of fewer than 32 pixels: ")
+    assert problem.startswith("No training picture has a side of 32 pixels or more; copy them again in full: ")
     assert problem.endswith("2.png (31x31) and 5 more")
     assert not any("fewer than" in warning for warning in report.warnings)
+
+
+def test_the_strips_of_a_line_scan_camera_are_taken_with_a_warning(tmp_path: Path) -> None:
+    for number in range(8):
+        save(tmp_path / f"{number}.png", np.full((24, 400, 3), number, np.uint8))
+    report = check(tmp_path)
+    assert report.problems == ()
+    assert report.warnings[0].startswith("Pictures with a side of fewer than 32 pixels")
 
 
 def test_all_problems_are_raised_together(part: Path) -> None:

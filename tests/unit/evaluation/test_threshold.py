@@ -3,6 +3,7 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from aand_edge.artifacts import Threshold
 from aand_edge.errors import DataError, UsageError
@@ -89,6 +90,13 @@ def test_one_draw_in_twenty_rejects_more_than_its_bound():
 
 def test_what_promises_nothing_has_no_bound():
     assert false_rejects_bound(Threshold(value=1.0, rule="manual")) is None
+    assert false_rejects_bound(Threshold(value=1.0, rule="conformal", promised_false_rejects=0.01)) is None
+
+
+@pytest.mark.parametrize("wrong", [{"promised_false_rejects": 1.5}, {"calibrated_on": -1}])
+def test_a_threshold_cannot_promise_what_is_no_share(wrong):
+    with pytest.raises(ValidationError):
+        Threshold(value=1.0, rule="conformal", **wrong)
 
 
 def test_conformal_keeps_its_promise_with_ties():

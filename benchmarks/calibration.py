@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aand_edge.artifacts import HoldoutSet
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import read_category
 from aand_edge.engines.base import BuildOptions
@@ -25,6 +24,7 @@ from aand_edge.export.export import ExportOptions, export_model
 from aand_edge.export.regions import QUANTISABLE, default_regions
 from aand_edge.export.trials import Trials, labelled_set
 from aand_edge.graph_facts import GraphFacts
+from aand_edge.holdout import HoldoutSet
 from benchmarks import RESULTS
 from benchmarks.report import parser_of, write_report
 

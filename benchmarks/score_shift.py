@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import EngineManifest, calibration_rows
+from aand_edge.artifacts import EngineManifest
 from aand_edge.bench.accuracy import judge_split
 from aand_edge.bench.contender import Contender
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Category, read_category
 from aand_edge.engines.load import list_engines, load_engine
+from aand_edge.holdout import calibration_rows
 from benchmarks import RESULTS
 from benchmarks.report import parser_of, write_report
 

@@ -10,10 +10,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from aand_edge.artifacts import HoldoutSet, Precision
+from aand_edge.artifacts import Precision
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.build import BuildRequest
 from aand_edge.graph_facts import GraphFacts
+from aand_edge.holdout import HoldoutSet
 
 SIZE = 32
 

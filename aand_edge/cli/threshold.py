@@ -40,18 +40,7 @@ def command(
     from aand_edge.config import Workspace
     from aand_edge.engines.load import read_manifest
 
-    if rule not in (None, "conformal", "f1", "rate"):
-        raise UsageError(f"There is no rule '{rule}'", "Choose conformal, f1 or rate.")
-    if value is not None and not math.isfinite(value):
-        raise UsageError(f"A threshold of {value} judges nothing", "Give --set a finite number.")
-    if value is not None and value < 0:
-        raise UsageError(f"A threshold of {value} rejects every part: no score is below 0", "Give --set 0 or more.")
-    if value is not None and (rule is not None or false_rejects is not None):
-        raise UsageError("--set takes the value as it is", "Leave --rule and --false-rejects out.")
-    if rule in (None, "conformal") and any((data, layout, category)):
-        raise UsageError("--data, --layout and --category are for --rule f1 and rate", "Add one, or leave them out.")
-    if rule == "f1" and false_rejects is not None:
-        raise UsageError("--false-rejects has no effect on --rule f1", "Leave it out, or take --rule rate.")
+    _check_together(rule, value, false_rejects, foreign=any((data, layout, category)))
     engine = engine and engine.removesuffix(".pending")
     workspace = Workspace.open()
     rate = workspace.settings.threshold.false_rejects if false_rejects is None else false_rejects
@@ -80,6 +69,22 @@ def command(
         if row[1]
     ]
     answer({name: each.model_dump() for name, each in found.items()}, as_json, facts("threshold", rows))
+
+
+def _check_together(rule: str | None, value: float | None, false_rejects: float | None, foreign: bool) -> None:
+    """Raises UsageError for options that do not go together. `foreign`: pictures were named."""
+    if rule not in (None, "conformal", "f1", "rate"):
+        raise UsageError(f"There is no rule '{rule}'", "Choose conformal, f1 or rate.")
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"A threshold of {value} judges nothing", "Give --set a finite number.")
+    if value is not None and value < 0:
+        raise UsageError(f"A threshold of {value} rejects every part: no score is below 0", "Give --set 0 or more.")
+    if value is not None and (rule is not None or false_rejects is not None):
+        raise UsageError("--set takes the value as it is", "Leave --rule and --false-rejects out.")
+    if rule in (None, "conformal") and foreign:
+        raise UsageError("--data, --layout and --category are for --rule f1 and rate", "Add one, or leave them out.")
+    if rule == "f1" and false_rejects is not None:
+        raise UsageError("--false-rejects has no effect on --rule f1", "Leave it out, or take --rule rate.")
 
 
 def accept_pending(workspace: Workspace, engine: str | None, false_rejects: float) -> None:
@@ -116,8 +121,8 @@ def _accept(workspace: Workspace, pending: Path, false_rejects: float) -> None:
 def _from_held_out(manifest: EngineManifest, rate: float) -> Threshold:
     import numpy as np
 
-    from aand_edge.artifacts import calibration_rows
     from aand_edge.evaluation.threshold import held_out_threshold
+    from aand_edge.holdout import calibration_rows
 
     scores = np.array(manifest.acceptance.scores)
     return held_out_threshold(scores, calibration_rows(len(scores), manifest.calibrated_on), rate)

@@ -61,10 +61,9 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Train AAND on pictures of good parts. An interrupted training goes on where it was."""
-    from aand_edge.artifacts import CARD
     from aand_edge.cli.lookup import open_category
     from aand_edge.cli.options import refuse_without
-    from aand_edge.cli.show import TrainingBars, answer, say
+    from aand_edge.cli.show import answer
     from aand_edge.config import Workspace
 
     workspace = Workspace.open()
@@ -109,7 +108,14 @@ def command(
 
         write_preview(parts, preview, options)
         answer({"preview": str(preview)}, as_json, f"Synthetic anomalies: {preview}")
-        return
+    else:
+        _report(_train(parts, folder, options), as_json)
+
+
+def _train(parts: Category, folder: Path, options: TrainingOptions) -> ModelCard:
+    """Train with bars on stderr; says what is replaced, and after Ctrl-C what goes on."""
+    from aand_edge.artifacts import CARD
+    from aand_edge.cli.show import TrainingBars, say
     from aand_edge.training.train import train
 
     if (folder / CARD).is_file():
@@ -119,10 +125,10 @@ def command(
         with TrainingBars() as bars:
             card = train(parts, folder, options, bars)
     except KeyboardInterrupt:
-        say(_what_goes_on(before, _saved_at(folder), fresh))
+        say(_what_goes_on(before, _saved_at(folder), options.fresh))
         raise
     say(f"model: {folder}")
-    _report(card, as_json)
+    return card
 
 
 def _saved_at(folder: Path) -> int | None:

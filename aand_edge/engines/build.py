@@ -19,11 +19,9 @@ from aand_edge.artifacts import (
     Acceptance,
     EngineFacts,
     EngineManifest,
-    HoldoutSet,
     PendingEngine,
     Precision,
     atomic_path,
-    calibration_rows,
     sha256_file,
 )
 from aand_edge.data.pictures import brightness
@@ -34,6 +32,7 @@ from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import held_out_threshold
 from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
+from aand_edge.holdout import HoldoutSet, calibration_rows
 
 Progress = Callable[[int, int], None]
 

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from aand_edge import __version__
-from aand_edge.artifacts import Facts, Record, calibration_rows, sha256_file
+from aand_edge.artifacts import Facts, Record, sha256_file
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.export.quantise import activations
 from aand_edge.export.ranges import Histogram, Method, range_of
 from aand_edge.export.regions import QUANTISABLE
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.graph_facts import GraphFacts, read_holdout
+from aand_edge.holdout import calibration_rows
 
 DEFAULT_IMAGES = 16
 DEFAULT_SHARE = 99.999
@@ -105,13 +106,8 @@ def latest_options(folder: Path, graph: Path) -> CalibrationOptions | None:
     tables = sorted((path for path in possible if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
     try:
         return CalibrationTable.read(tables[-1]).options() if tables else None
-    except (
-        KeyError,
-        TypeError,
-        UsageError,
-        ArtefactMismatchError,
-    ):  # of another version, or torn: calibration starts anew
-        return None
+    except (KeyError, TypeError, UsageError, ArtefactMismatchError):
+        return None  # of another version, or torn: calibration starts anew
 
 
 def calibrate(

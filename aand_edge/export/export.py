@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import HoldoutSet, Precision, atomic_path
+from aand_edge.artifacts import Precision, atomic_path
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import crop, resize, resize_float, resize_matrix
 from aand_edge.errors import DataError, UsageError
@@ -18,6 +18,7 @@ from aand_edge.export.graph import write_graph
 from aand_edge.export.overflow import Overflow, find_overflows, regions_to_keep
 from aand_edge.export.parity import Parity, check_parity, reference
 from aand_edge.graph_facts import GraphFacts, graph_stem, holdout_path
+from aand_edge.holdout import HoldoutSet
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
 from aand_edge.training.checkpoint import load_model

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
@@ -24,6 +23,7 @@ from aand_edge.export.calibrate import CalibrationTable
 from aand_edge.export.int8 import Quantisation, write_int8
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.graph_facts import GraphFacts
+from aand_edge.holdout import HoldoutSet
 
 WARM_UP = 3  # frames before the first timed one
 MEASURING_SEED = 21  # not calibration's: what ranges were read from must not judge them

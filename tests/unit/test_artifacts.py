@@ -9,7 +9,6 @@ import pytest
 
 from aand_edge.artifacts import (
     EngineManifest,
-    HoldoutSet,
     ModelCard,
     Record,
     Threshold,
@@ -19,6 +18,7 @@ from aand_edge.artifacts import (
     write_text,
 )
 from aand_edge.errors import ArtefactMismatchError
+from aand_edge.holdout import HoldoutSet
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aand_edge.artifacts import (
-    EngineFacts,
-    EngineManifest,
-    HoldoutSet,
-    PendingEngine,
-    Threshold,
-    calibration_rows,
-)
+from aand_edge.artifacts import EngineFacts, EngineManifest, PendingEngine, Threshold
 from aand_edge.engines.base import BuildOptions, BuiltEngine, Outputs
 from aand_edge.engines.build import (
     LOCK,
@@ -33,6 +26,7 @@ from aand_edge.engines.onnxruntime import OnnxRuntime
 from aand_edge.engines.registry import FACTORIES
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
+from aand_edge.holdout import HoldoutSet, calibration_rows
 from tests.graphs import tiny_frames, tiny_request, tiny_scores
 
 

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from aand_edge.artifacts import HoldoutSet, ModelCard
+from aand_edge.artifacts import ModelCard
 from aand_edge.cli.graphs import GraphFiles, Taken, find_graph
 from aand_edge.config import Workspace
 from aand_edge.errors import AandEdgeError, DataError, UsageError
@@ -18,6 +18,7 @@ from aand_edge.export import parity
 from aand_edge.export.export import Exported, ExportOptions, _drawn, export_model
 from aand_edge.export.graph import OPSET
 from aand_edge.graph_facts import GraphFacts, check_seal
+from aand_edge.holdout import HoldoutSet
 from tests.graphs import tiny_frames, write_tiny_graph
 
 FRAME = (200, 120)  # width, height, as in conftest.py

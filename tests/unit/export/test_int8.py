@@ -16,7 +16,6 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize
 from aand_edge.engines.base import BuildOptions
@@ -49,6 +48,7 @@ from aand_edge.export.regions import QUANTISABLE, default_regions, region_of, wr
 from aand_edge.export.synthetic import with_anomalies
 from aand_edge.export.validate import inspect_model, validate
 from aand_edge.graph_facts import GraphFacts, check_seal
+from aand_edge.holdout import HoldoutSet
 
 Export = Callable[..., Exported]
 BY_DEFAULT = default_regions("efficientnet_lite0")  # the model of conftest.py

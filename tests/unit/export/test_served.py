@@ -8,12 +8,12 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from aand_edge.artifacts import HoldoutSet
 from aand_edge.engines.triton.config import Serving
 from aand_edge.export.dynamic import check_batches, write_dynamic
 from aand_edge.export.export import Exported
 from aand_edge.export.served import serve_graph
 from aand_edge.graph_facts import check_seal
+from aand_edge.holdout import HoldoutSet
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

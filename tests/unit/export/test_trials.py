@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aand_edge.artifacts import HoldoutSet
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.errors import UsageError
 from aand_edge.export.export import Exported
 from aand_edge.export.trials import FEWEST_ANOMALIES, labelled_set, map_shape, synthetic_set
+from aand_edge.holdout import HoldoutSet
 
 Export = Callable[..., Exported]
 

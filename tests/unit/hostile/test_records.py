@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aand_edge import artifacts
-from aand_edge.artifacts import EngineManifest, HoldoutSet, ModelCard, Record, Threshold
+from aand_edge import holdout
+from aand_edge.artifacts import EngineManifest, ModelCard, Record, Threshold
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.build import build_engine
 from aand_edge.engines.load import load_engine, read_manifest, rebuild_hint
 from aand_edge.errors import ArtefactMismatchError, UsageError
+from aand_edge.holdout import HoldoutSet
 from tests.graphs import tiny_frames, tiny_request, write_tiny_model
 from tests.hostile import at_most, bounded, retyped, spoilt, taken_or_refused
 
@@ -253,7 +254,7 @@ def test_a_spoilt_held_out_set_is_one_or_is_refused(tmp_path: Path) -> None:
 def test_a_held_out_set_that_unpacks_to_a_thousand_times_its_size_costs_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifacts, "UNPACKED", 1 << 20)
+    monkeypatch.setattr(holdout, "UNPACKED", 1 << 20)
     _, path = write_tiny_model(tmp_path)
     assert len(HoldoutSet.read(path).frames) == 12
     frames = np.zeros((60, 1000, 1000, 3), np.uint8)

@@ -163,7 +163,7 @@ def _fault(error: ErrorDetails) -> str:
         return f"lacks '{field}'"
     if error["type"] == "extra_forbidden":
         return f"has '{field}', which this version of aand-edge does not know"
-    return f"has a '{field}' that cannot be used: {error['msg']}"
+    return f"has a '{field}' that cannot be used: {error['msg'].removeprefix('Value error, ')}"
 
 
 RecordT = TypeVar("RecordT", bound=Record)

@@ -69,7 +69,7 @@ class OpenVino(Backend):
         import openvino
 
         core = openvino.Core()
-        settings = _settings(options.precision, options.threads)
+        settings = settings_for(options.precision, options.threads)
         try:
             full = options.precision == "fp32"
             model, held = (core.read_model(graph), frozenset[str]()) if full else read_marked(core, graph)
@@ -95,7 +95,7 @@ class OpenVino(Backend):
     def load(self, engine: Path, options: Mapping[str, Any]) -> OpenVinoRunner:
         import openvino
 
-        settings = _settings(str(options["precision"]), threads_of(options))
+        settings = settings_for(str(options["precision"]), threads_of(options))
         try:
             compiled = openvino.Core().import_model(engine.read_bytes(), "CPU", settings)
         except RuntimeError as error:
@@ -132,7 +132,8 @@ class OpenVinoRunner(Runner):
         self._request = None
 
 
-def _settings(precision: str, threads: int) -> dict[str, Any]:
+def settings_for(precision: str, threads: int) -> dict[str, Any]:
+    """What a graph of this precision is compiled and loaded with; 0 threads: as many as there are."""
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if precision == "fp32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"  # or OpenVINO takes bfloat16 wherever the CPU has it

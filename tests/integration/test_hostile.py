@@ -1,4 +1,4 @@
-"""The hostile files and machines of benchmarks/: a case of every family and of every stage, the same in every run."""
+"""The hostile files and machines of benchmarks/: one case of every family and of every stage, the same in every run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from benchmarks.hostile.__main__ import Trial
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CASES = 40
+CASES = len(Trial.names())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the machines that refuse are Linux's")

@@ -52,54 +52,7 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
     cookie   the cookie's name: browsers keep one jar for all ports of a host
     also     called every `LOOK_S`
     """
-    files = {each.name: each.read_bytes() for each in resources.files(__package__).joinpath("static").iterdir()}
-
-    async def is_open(request: Request | WebSocket) -> bool:
-        """By the cookie alone; a wrong one waits as a wrong token does, since whoever guesses one has the other."""
-        kept = request.cookies.get(cookie)
-        right = access.opens(None, kept)
-        if not right and kept is not None:
-            await asyncio.sleep(WRONG_TOKEN_S)
-        return right
-
-    async def entered(token: str | None) -> Response:
-        if not access.opens(token, None):
-            await asyncio.sleep(WRONG_TOKEN_S)
-            return RedirectResponse("./#wrong", 303)
-        answer = RedirectResponse("./", 303)  # the token leaves the address
-        answer.set_cookie(cookie, access.cookie, max_age=YEAR_S, httponly=True, samesite="strict", path="/")
-        return answer
-
-    async def page(request: Request) -> Response:
-        if "token" in request.query_params:
-            return await entered(request.query_params["token"])
-        if await is_open(request):
-            return _file(request, "page.html", files)
-        return _file(request, "login.html", files, 401)
-
-    async def login(request: Request) -> Response:
-        token = None
-        with suppress(asyncio.TimeoutError):
-            token = await asyncio.wait_for(_token_of(request), FORM_S)
-        return await entered(token)
-
-    async def file(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in files or name.endswith(".html"):
-            return PlainTextResponse("There is no such file.\n", 404)
-        return _file(request, name, files)
-
-    async def live(socket: WebSocket) -> None:
-        if not access.is_own_origin(socket.headers.get("origin"), socket.headers.get("host", "")):
-            await socket.close()  # before it is accepted: 403
-            return
-        await socket.accept()
-        if not await is_open(socket):
-            await socket.close(NO_TOKEN)
-        elif len(showing.watchers) >= MOST_WATCHERS:
-            await socket.close(TOO_MANY)
-        else:
-            await Watcher(socket, showing).run()
+    pages = Pages(showing, access, cookie)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -110,12 +63,79 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     routes = [
-        Route("/", page),
-        Route("/token", login, methods=["POST"]),
-        Route("/{name}", file),
-        WebSocketRoute("/live", live),
+        Route("/", pages.front),
+        Route("/token", pages.login, methods=["POST"]),
+        Route("/{name}", pages.file),
+        WebSocketRoute("/live", pages.live),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), access)
+
+
+class Pages:
+    """What each route answers."""
+
+    def __init__(self, showing: Showing, access: Access, cookie: str) -> None:
+        self._showing, self._access, self._cookie = showing, access, cookie
+        static = resources.files(__package__).joinpath("static")
+        self._files = {each.name: each.read_bytes() for each in static.iterdir()}
+
+    async def front(self, request: Request) -> Response:
+        """The page, or the form that asks for the token; a token in the address enters as one in the form does."""
+        if "token" in request.query_params:
+            return await self._entered(request.query_params["token"])
+        if await self._is_open(request):
+            return self._file(request, "page.html")
+        return self._file(request, "login.html", 401)
+
+    async def login(self, request: Request) -> Response:
+        """The form, sent."""
+        token = None
+        with suppress(asyncio.TimeoutError):
+            token = await asyncio.wait_for(_token_of(request), FORM_S)
+        return await self._entered(token)
+
+    async def file(self, request: Request) -> Response:
+        """Style, script and icon: open to all."""
+        name = request.path_params["name"]
+        if name not in self._files or name.endswith(".html"):
+            return PlainTextResponse("There is no such file.\n", 404)
+        return self._file(request, name)
+
+    async def live(self, socket: WebSocket) -> None:
+        """The socket of one browser."""
+        if not self._access.is_own_origin(socket.headers.get("origin"), socket.headers.get("host", "")):
+            await socket.close()  # before it is accepted: 403
+            return
+        await socket.accept()
+        if not await self._is_open(socket):
+            await socket.close(NO_TOKEN)
+        elif len(self._showing.watchers) >= MOST_WATCHERS:
+            await socket.close(TOO_MANY)
+        else:
+            await Watcher(socket, self._showing).run()
+
+    async def _is_open(self, request: Request | WebSocket) -> bool:
+        """By the cookie alone; a wrong one waits as a wrong token does, since whoever guesses one has the other."""
+        kept = request.cookies.get(self._cookie)
+        right = self._access.opens(None, kept)
+        if not right and kept is not None:
+            await asyncio.sleep(WRONG_TOKEN_S)
+        return right
+
+    async def _entered(self, token: str | None) -> Response:
+        if not self._access.opens(token, None):
+            await asyncio.sleep(WRONG_TOKEN_S)
+            return RedirectResponse("./#wrong", 303)
+        answer = RedirectResponse("./", 303)  # the token leaves the address
+        answer.set_cookie(self._cookie, self._access.cookie, max_age=YEAR_S, httponly=True, samesite="strict", path="/")
+        return answer
+
+    def _file(self, request: Request, name: str, status: int = 200) -> Response:
+        content = self._files[name]
+        mark = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        if status == 200 and request.headers.get("if-none-match") == mark:
+            return Response(status_code=304, headers={"ETag": mark})
+        return Response(content, status, {"ETag": mark}, TYPES[name.rpartition(".")[2]])
 
 
 class Guard:
@@ -143,14 +163,6 @@ class Guard:
                 "aand-edge.toml, or use the machine's address.\n",
                 421,
             )(scope, receive, guarded)
-
-
-def _file(request: Request, name: str, files: dict[str, bytes], status: int = 200) -> Response:
-    content = files[name]
-    mark = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    if status == 200 and request.headers.get("if-none-match") == mark:
-        return Response(status_code=304, headers={"ETag": mark})
-    return Response(content, status, {"ETag": mark}, TYPES[name.rpartition(".")[2]])
 
 
 async def _token_of(request: Request) -> str | None:

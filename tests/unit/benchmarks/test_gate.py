@@ -1,0 +1,62 @@
+"""What the gate knows: the way that changes nothing is the model's own, and a gate that knows is seen to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aand_edge.bench.device import describe_device
+from aand_edge.data.layouts import Category, read_category
+from aand_edge.data.masks import sample_mask
+from aand_edge.data.sample.write import write_sample_set
+from aand_edge.model.aand import Aand
+from aand_edge.training.pictures import load_pictures
+from benchmarks.gate import judged, knowledge, markdown, opened, ways
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def category(tmp_path_factory: pytest.TempPathFactory) -> Category:
+    root: Path = tmp_path_factory.mktemp("data") / "flange"
+    return read_category(write_sample_set(root, train=2, test_good=2, per_defect=1, size=SIZE))
+
+
+@pytest.fixture(scope="module")
+def model() -> Aand:
+    torch.manual_seed(0)
+    return Aand("resnet18", SIZE).eval()
+
+
+@torch.inference_mode()
+def test_once_the_gate_is_the_models_own_map_and_shut_it_is_the_vanilla_features(
+    model: Aand, category: Category
+) -> None:
+    pictures = load_pictures(category.test, SIZE).float()
+    features = model.teacher(pictures)
+    found = dict(ways(model, features))
+    torch.testing.assert_close(found["gate × 1"], model(pictures)[0], rtol=0, atol=1e-5)
+    assert all(torch.equal(a, f) for a, f in zip(opened(model, features, 0.0), features, strict=True))
+    others = [maps for name, maps in found.items() if name != "gate × 1"]
+    assert all((maps - found["gate × 1"]).abs().max() > 1e-4 for maps in others)
+
+
+def test_a_gate_that_knows_the_defect_ranks_it_first_and_pictures_without_a_mask_do_not_count() -> None:
+    mask = np.zeros((16, 16), dtype=bool)
+    mask[:4, :4] = True
+    gate = torch.full((3, 1, 4, 4), 0.1)
+    gate[0, 0, 0, 0] = 0.9
+    gate[2] = 0.5  # nobody drew its mask
+    found = knowledge(gate, [mask, np.zeros_like(mask), None])
+    assert found == pytest.approx({"on_defects": 0.9, "elsewhere": 0.1, "patch_auroc": 1.0})
+
+
+def test_the_page_has_a_row_for_every_level_and_way(model: Aand, category: Category) -> None:
+    masks = [sample_mask(each, (SIZE, SIZE), (SIZE, SIZE)) for each in category.test]
+    found = judged(model, category.test, masks)
+    page = markdown("flange", describe_device(), [found, found])
+    assert page.count("\n| ") == 1 + 3 + 1 + len(found["ways"])
+    assert f"| gate × 1 | {found['ways']['gate × 1']['image_auroc']:.1%} |" in page

@@ -62,16 +62,28 @@ FIGURES: list[Figure] = [
         ],
     ),
     (
-        f"| screw, three times as long (12 + 36 epochs) | {THREE} | {THREE} (one seed) | |",
-        [*run_of("screw-resnet18-36", "aand"), *run_of("screw-resnet18-36-rd", "rd")],
+        f"| screw, three times as long (12 + 36 epochs) | {THREE} | {THREE} | |",
+        [*run_of("screw-resnet18-36", "aand"), *run_of("screw-resnet18-36", "rd")],
     ),
     (
-        f"| screw, the same models with the weights of `--levels standardised` | {THREE} | {THREE} (one seed) | |",
+        f"| screw, the same with the weights of `--levels standardised` | {THREE} | {THREE} (two seeds) | |",
         [f"scores-screw-resnet18{which}:{EVEN}/{each}" for which in ("", "-rd") for each in ACCURACY],
     ),
     (
-        f"| screw, the paper's schedule (100 + 120 epochs), one seed | {THREE} | | |",
-        run_of("screw-resnet18-paper", "aand"),
+        f"| screw, the paper's schedule, one seed | {THREE} | {THREE} | |",
+        [*run_of("screw-resnet18-paper", "aand"), *run_of("screw-resnet18-paper", "rd")],
+    ),
+    (
+        f"| cookie, the paper's schedule (100 + 120 epochs), one seed | {THREE} | {THREE} | |",
+        [*run_of(f"{COOKIE}-paper", "aand"), *run_of(f"{COOKIE}-paper", "rd")],
+    ),
+    (
+        "tells defective patches from good ones (AUROC {:.2f} to {:.2f})",
+        ["gate-screw-resnet18:models/0/levels/2/patch_auroc", "gate-screw-resnet18:models/0/levels/1/patch_auroc"],
+    ),
+    (
+        "on cookie it hardly does ({:.2f} to {:.2f})",
+        [f"gate-{COOKIE}-paper:models/0/levels/{level}/patch_auroc" for level in (0, 2)],
     ),
     (
         "reaches an AUPRO of {:.3f}, AAND without them {:.3f}, and AAND with the gate alone, without a learned "

@@ -58,7 +58,7 @@ class Good:
 
     def standardised(self, rows: NDArray[np.int64]) -> LevelWeights:
         """The weights that these pictures give."""
-        return even_weights([level[rows] for level in self.levels])
+        return even_weights([level[rows] for level in self.levels], "standardised")
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ def ways(distances: Levels, gates: Levels, good: Levels, size: int) -> Iterator[
     yield "sum", added(distances, size), 1
     yield f"sum, mean of the {LARGEST} largest", added(distances, size), LARGEST
     yield "without level 1", added(distances[1:], size), 1
-    means = [level / other.mean() for level, other in zip(distances, good, strict=True)]
-    yield "each level over its mean on held-out good parts", added(means, size), 1
-    even = [weight * level for weight, level in zip(even_weights(good), distances, strict=True)]
+    scaled = [weight * level for weight, level in zip(even_weights(good, "scaled"), distances, strict=True)]
+    yield "each level over its mean on held-out good parts", added(scaled, size), 1
+    even = [weight * level for weight, level in zip(even_weights(good, "standardised"), distances, strict=True)]
     yield "each level over its standard deviation there (`--levels standardised`)", added(even, size), 1
     if gates:
         yield "each level times its gate", added([d * w for d, w in zip(distances, gates, strict=True)], size), 1

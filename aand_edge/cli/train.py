@@ -45,7 +45,8 @@ def command(
     ] = None,
     hard_patches: Annotated[int | None, typer.Option(help="K of the hard-patch loss; 0 leaves it out.")] = None,
     levels: Annotated[
-        str | None, typer.Option(help="equal (the paper's), or standardised on good parts: see docs/threshold.md.")
+        str | None,
+        typer.Option(help="equal (the paper's), scaled or standardised: see docs/threshold.md."),
     ] = None,
     holdout: Annotated[float | None, typer.Option(help="Share of the pictures kept for threshold and tests.")] = None,
     textures: Annotated[Path | None, typer.Option(help="Folder of textures for synthetic anomalies.")] = None,

@@ -14,7 +14,7 @@ Backbone = Literal["wide_resnet50_2", "resnet50", "resnet34", "resnet18", "effic
 Preset = Literal["paper", "short"]
 Layout = Literal["auto", "mvtec", "visa", "mvtec3d", "folder"]
 Schedule = Literal["step", "cosine"]
-Levels = Literal["equal", "standardised"]
+Levels = Literal["equal", "scaled", "standardised"]
 SCHEDULES: dict[str, dict[str, int | float | str]] = {
     "paper": {
         "epochs_amplify": 100,

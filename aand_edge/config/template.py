@@ -72,7 +72,7 @@ TEMPLATE = """\
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation
 # hard_patches = 10                 # 0: its plain loss
-# levels = "equal"                  # standardised: each level over its standard deviation on good parts
+# levels = "equal"                  # scaled, standardised: each over its mean, its deviation on good parts
 # textures = "dtd"                  # example: folder of textures for synthetic anomalies
 # device = "auto"                   # cpu or cuda
 

@@ -12,7 +12,7 @@ from aand_edge.errors import UsageError
 from aand_edge.model.choices import HARD_PATCHES, check_size, find_backbone
 from aand_edge.training.recipe import Recipe
 
-Levels = Literal["equal", "standardised"]
+Levels = Literal["equal", "scaled", "standardised"]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from aand_edge.model.aand import Aand
 from aand_edge.model.weights import WeightsOrigin, load_teacher
 from aand_edge.training.checkpoint import Snapshot, discard_snapshot, save_model, save_snapshot
 from aand_edge.training.compute import Compute, choose_compute, full_float32
-from aand_edge.training.levels import standardised
+from aand_edge.training.levels import weights_on
 from aand_edge.training.loop import Progress, Stage, Watcher, epoch_generator, in_chunks, make_optimiser, run_stage
 from aand_edge.training.options import TrainingOptions
 from aand_edge.training.pictures import (
@@ -62,8 +62,8 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
     run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
     run.execute(origin)
-    if options.levels == "standardised":
-        model.level_weights = standardised(model, load_pictures(held_out, options.size), compute)
+    if options.levels != "equal":
+        model.level_weights = weights_on(model, load_pictures(held_out, options.size), compute, options.levels)
     scores = score(model, held_out, compute)
     card = _card(category, report.digest, held_out, options, origin, run, scores)
     card.weights["sha256"] = save_model(folder, model)

@@ -48,15 +48,16 @@ def test_the_first_way_is_the_models_own_map(category: Category) -> None:
     torch.testing.assert_close(maps.flatten(1).topk(count, dim=1).values.mean(dim=1), scores, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("levels", "told"), [("scaled", "over its mean"), ("standardised", "standardised")])
 @torch.inference_mode()
-def test_the_weighted_way_is_what_training_would_fold_in(category: Category) -> None:
+def test_a_weighted_way_is_what_training_would_fold_in(category: Category, levels: str, told: str) -> None:
     model = untrained()
     found, good = all_ways(model, category)
-    (standardised,) = [maps for name, (maps, _) in found.items() if "standardised" in name]
-    model.level_weights = even_weights(good)
+    (weighted,) = [maps for name, (maps, _) in found.items() if told in name]
+    model.level_weights = even_weights(good, levels)
     own, _ = model(load_pictures(category.test, SIZE).float())
-    torch.testing.assert_close(standardised, own, rtol=0, atol=1e-5)
-    assert (standardised - found["sum"][0]).abs().max() > 1e-3
+    torch.testing.assert_close(weighted, own, rtol=0, atol=1e-5)
+    assert (weighted - found["sum"][0]).abs().max() > 1e-3
 
 
 def test_a_model_without_amplifiers_has_no_gates_to_weigh_with(category: Category) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import resource
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from aand_edge.artifacts import ModelCard, sha256_file
 from aand_edge.data.layouts import Category, Sample
@@ -23,7 +25,7 @@ from aand_edge.model.aand import EQUAL, Aand, cosine_distance
 from aand_edge.training import loop
 from aand_edge.training.checkpoint import Snapshot, load_model, save_model
 from aand_edge.training.compute import Compute
-from aand_edge.training.options import TrainingOptions
+from aand_edge.training.options import Levels, TrainingOptions
 from aand_edge.training.pictures import load_pictures, load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
 from aand_edge.training.stages import AdvancedFeatures, DistillStep
@@ -126,11 +128,18 @@ def test_what_looks_odd_about_the_pictures_is_told_and_trained_on(
     assert any(f"{path} (1x1)" in warning for warning in watcher.warnings)
 
 
-def test_standardised_levels_vary_as_much_on_good_parts(
-    category: Category, options: TrainingOptions, tmp_path: Path
+@pytest.mark.parametrize(
+    ("levels", "evened"), [("scaled", Tensor.mean), ("standardised", lambda level: level.std(correction=0))]
+)
+def test_levels_are_as_large_or_vary_as_much_on_good_parts(
+    category: Category,
+    options: TrainingOptions,
+    tmp_path: Path,
+    levels: Levels,
+    evened: Callable[[Tensor], Tensor],
 ) -> None:
     plain = train(category, tmp_path / "equal", options, Silent())
-    card = train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())
+    card = train(category, tmp_path / "m", replace(options, levels=levels), Silent())
     assert plain.level_weights == EQUAL
     assert sum(card.level_weights) == pytest.approx(3)
     model, _ = load_model(tmp_path / "m")
@@ -139,9 +148,9 @@ def test_standardised_levels_vary_as_much_on_good_parts(
     ]
     with torch.no_grad():
         advanced = model.advanced(load_pictures(held_out, 64).float())
-        levels = zip(model.level_weights, advanced, model.restore(advanced), strict=True)
-        spreads = torch.stack([weight * cosine_distance(a, s).std(correction=0) for weight, a, s in levels])
-    assert torch.allclose(spreads, spreads[0], rtol=1e-3)
+        weighted = zip(model.level_weights, advanced, model.restore(advanced), strict=True)
+        found = torch.stack([weight * evened(cosine_distance(a, s)) for weight, a, s in weighted])
+    assert torch.allclose(found, found[0], rtol=1e-3)
     assert card.threshold != plain.threshold  # which is of another map
     assert all(torch.equal(value, tensors(tmp_path / "m")[key]) for key, value in tensors(tmp_path / "equal").items())
     assert card.weights["sha256"] != plain.weights["sha256"], "a graph of the one would serve the other"

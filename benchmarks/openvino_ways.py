@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import openvino
 import torch
@@ -29,7 +29,7 @@ from aand_edge.model.aand import Aand
 from aand_edge.model.choices import BACKBONES
 from aand_edge.model.fused import FusedAand, FusedAmplifier
 from benchmarks.report import add_out, parser_of, write_report
-from benchmarks.untrained import Frames, Graphs, network, noise
+from benchmarks.untrained import PRECISIONS, Frames, Graphs, network, noise
 
 TAKEN = "as the backend has it"
 SHARED = "gate and generator share their first convolution"
@@ -41,7 +41,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "no ENABLE_CPU_PINNING": {"ENABLE_CPU_PINNING": False},
     "CPU_DENORMALS_OPTIMIZATION": {"CPU_DENORMALS_OPTIMIZATION": True},
 }
-SHARED_IN = ("fp32", "fp16")  # the precisions that the shared convolution is tried in
+SHARED_IN = ("fp32", "fp16")  # int8 quantises gate and generator by the names of their own convolutions
 
 
 class SharedFirst(nn.Module):
@@ -79,16 +79,14 @@ def main() -> None:
     model, frames = network(options.backbone, options.size), noise(16, options.size)
     with tempfile.TemporaryDirectory() as temporary:
         graphs = Graphs(model, Path(temporary), frames).write()
-        rows = {
-            precision: raced(graphs[precision], model, frames, options.repeats) for precision in get_args(Precision)
-        }
+        rows = {precision: raced(graphs[precision], model, frames, options.repeats) for precision in PRECISIONS}
     asked = {"backbone": options.backbone, "size": options.size, "repeats": options.repeats}
     result = {**asked, "rows": rows, "load": os.getloadavg()[0], "device": describe_device()}
     write_report(options.out, result, markdown(result))
 
 
 def raced(graph: Path, model: Aand, frames: Frames, repeats: int) -> dict[str, dict[str, float]]:
-    """Latency of each way of a graph, by its name."""
+    """Milliseconds of a call of each way, by its name; `frames` (N, S, S, 3), of which the first is asked."""
     facts = GraphFacts.from_graph(graph)
     runners = {name: compiled(graph, facts.precision, settings) for name, settings in SETTINGS.items()}
     if facts.precision in SHARED_IN:
@@ -103,17 +101,17 @@ def raced(graph: Path, model: Aand, frames: Frames, repeats: int) -> dict[str, d
 def with_shared_convolution(model: Aand, half: bool) -> FusedAand:
     """The deployment graph of a model, with `SharedFirst` in each level."""
     fused = FusedAand(model, half=half)
-    fused.trunk.amplifiers = nn.ModuleList(
-        SharedFirst(part) for part in fused.trunk.amplifiers if isinstance(part, FusedAmplifier)
-    )
+    amplifiers = [part for part in fused.trunk.amplifiers if isinstance(part, FusedAmplifier)]
+    assert amplifiers, "reverse distillation has neither gate nor generator"
+    fused.trunk.amplifiers = nn.ModuleList(SharedFirst(part) for part in amplifiers)
     return fused
 
 
 def compiled(graph: Path, precision: Precision, settings: Mapping[str, Any]) -> OpenVinoRunner:
     """The graph, read as the backend reads it, with other settings."""
     core = openvino.Core()
-    network = core.read_model(graph) if precision == "fp32" else read_marked(core, graph)[0]
-    return OpenVinoRunner(core.compile_model(network, "CPU", {**settings_for(precision, 0), **settings}))
+    read = core.read_model(graph) if precision == "fp32" else read_marked(core, graph)[0]
+    return OpenVinoRunner(core.compile_model(read, "CPU", {**settings_for(precision, 0), **settings}))
 
 
 def markdown(result: Mapping[str, Any]) -> str:

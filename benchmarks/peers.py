@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from aand_edge.artifacts import CARD, ModelCard, write_json
 from aand_edge.bench.device import describe_device
 from aand_edge.data.layouts import Category, Sample, read_category
-from aand_edge.data.masks import sample_mask
 from aand_edge.data.pictures import read_picture
 from aand_edge.data.resize import resize
 from aand_edge.evaluation.metrics import evaluate
@@ -36,6 +35,7 @@ from benchmarks import RESULTS, WORK
 from benchmarks.peers_ours import prepare
 from benchmarks.peers_table import REFERENCE, page, reference_of, row_of
 from benchmarks.report import parser_of, write_report
+from benchmarks.split import drawn_masks
 from benchmarks.turns import EndedEarlyError, Player, environment
 
 SIZE = 256
@@ -97,12 +97,8 @@ def accuracy(player: Player, category: Category, work: Path) -> dict[str, float 
     """Figures on the whole test split, from the scores and maps that a contender answers."""
     scores = player.judge(work / "test.npy", work / "maps.npy")
     maps: NDArray[np.float32] = np.load(work / "maps.npy")
-    sizes = [read_picture(sample.path).shape for sample in category.test]
-    masks = [
-        sample_mask(sample, (height, width), (maps.shape[1], maps.shape[2]))
-        for sample, (height, width, _) in zip(category.test, sizes, strict=True)
-    ]
-    return evaluate(scores, np.array([sample.anomalous for sample in category.test]), maps, masks).to_dict()
+    anomalous = np.array([sample.anomalous for sample in category.test])
+    return evaluate(scores, anomalous, maps, drawn_masks(category.test, maps.shape[-1])).to_dict()
 
 
 def start(commands: Mapping[str, Sequence[str]], work: Path, threads: int, stack: ExitStack) -> list[Player]:

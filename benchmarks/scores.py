@@ -24,14 +24,13 @@ from torch.nn import functional as F
 from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Sample, read_category
-from aand_edge.data.masks import sample_mask
-from aand_edge.data.pictures import read_picture
 from aand_edge.evaluation.metrics import Metrics, evaluate
 from aand_edge.model.aand import Aand, blur, cosine_distance
 from aand_edge.training.checkpoint import load_model
 from aand_edge.training.levels import even_weights
 from aand_edge.training.loop import in_chunks
 from aand_edge.training.pictures import load_pictures
+from benchmarks.split import Masks, drawn_masks
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BATCH = 8
@@ -82,7 +81,7 @@ def added(levels: Sequence[Tensor], size: int) -> Tensor:
     return blur(torch.stack([up(level, size) for level in levels]).sum(dim=0))
 
 
-def judged(folder: Path, root: Path, masks: Sequence[np.ndarray | None]) -> dict[str, Metrics]:
+def judged(folder: Path, root: Path, masks: Masks) -> dict[str, Metrics]:
     """Metrics of each way, for a model."""
     model, card = load_model(folder)
     category = read_category(root)
@@ -116,11 +115,11 @@ def page(name: str, found: dict[str, list[Metrics]]) -> str:
     ]
     for way, metrics in found.items():
         rows = [each.to_dict() for each in metrics]
-        lines.append(f"| {way} | " + " | ".join(_spread([row[figure] for row in rows]) for figure in FIGURES) + " |")
+        lines.append(f"| {way} | " + " | ".join(spread([row[figure] for row in rows]) for figure in FIGURES) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _spread(figures: Sequence[float | None]) -> str:
+def spread(figures: Sequence[float | None]) -> str:
     """In per cent; empty where the pictures define no such figure."""
     values = [100 * each for each in figures if each is not None]
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else ""
@@ -133,9 +132,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--name", required=True, help="of the results")
     options = parser.parse_args()
-    samples = read_category(options.data).test
-    size = (load_model(options.models[0])[0].size,) * 2
-    masks = [sample_mask(sample, read_picture(sample.path).shape[:2], size) for sample in samples]
+    masks = drawn_masks(read_category(options.data).test, load_model(options.models[0])[0].size)
     found: dict[str, list[Metrics]] = defaultdict(list)
     for folder in options.models:
         for way, metrics in judged(folder, options.data, masks).items():

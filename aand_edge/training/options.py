@@ -44,7 +44,8 @@ class TrainingOptions:
         if self.textures is not None and not self.textures.is_dir():
             raise UsageError(f"There is no texture folder {self.textures}", "Check --textures.")
         if self.levels not in get_args(Levels):
-            raise UsageError(f"Levels cannot be '{self.levels}'", f"Choose {' or '.join(get_args(Levels))}.")
+            *others, last = get_args(Levels)
+            raise UsageError(f"Levels cannot be '{self.levels}'", f"Choose {', '.join(others)} or {last}.")
         if not 0 < self.holdout < 1:
             raise UsageError(f"A hold-out share of {self.holdout} cannot be taken", "Take a share between 0 and 1.")
         if not 0 < self.false_rejects < 1:

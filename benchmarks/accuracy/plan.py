@@ -19,14 +19,12 @@ import torch
 from aand_edge.artifacts import sha256_file, write_json
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.data.layouts import Category, categories_in, read_category
-from aand_edge.data.masks import sample_mask
-from aand_edge.data.pictures import read_picture
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.evaluation.metrics import Metrics, evaluate
 from aand_edge.model.backbones import build_teacher
 from aand_edge.model.choices import find_backbone
 from aand_edge.model.weights import load_teacher
-from aand_edge.training.compute import Compute, find_device
+from aand_edge.training.compute import Compute, choose_compute, find_device
 from aand_edge.training.evaluate import evaluate_model
 from aand_edge.training.options import TrainingOptions
 from aand_edge.training.pictures import load_pictures, split_holdout
@@ -34,6 +32,7 @@ from aand_edge.training.recipe import Recipe
 from aand_edge.training.train import train
 from benchmarks.accuracy.methods import METHODS, advancing
 from benchmarks.accuracy.neighbours import anomaly_maps, bank
+from benchmarks.split import drawn_masks
 
 Row = dict[str, Any]
 
@@ -184,7 +183,12 @@ def _trained(run: Run, work: Path, keep: bool) -> Row:
     if not keep:
         shutil.rmtree(folder)  # a hundred models would fill a disk, and each can be trained again
     epochs = {stage: card.recipe[f"epochs_{stage}"] for stage in card.seconds}
-    return {**_row(card.data["train"], card.data["held_out"], metrics), "epochs": epochs, "seconds": card.seconds}
+    return {
+        **_row(card.data["train"], card.data["held_out"], metrics),
+        "epochs": epochs,
+        "computed_in": str(choose_compute(run.device)),  # the student's training; the rest is float32
+        "seconds": card.seconds,
+    }
 
 
 def _neighbours(run: Run) -> Row:
@@ -199,8 +203,7 @@ def _neighbours(run: Run) -> Row:
     known = bank(teacher, kept, run.size, compute)
     seconds = {"remember": round(time.monotonic() - start, 1)}
     maps = anomaly_maps(teacher, known, load_pictures(category.test, run.size), compute).numpy()
-    shape = (run.size, run.size)
-    masks = [sample_mask(sample, read_picture(sample.path).shape[:2], shape) for sample in category.test]
+    masks = drawn_masks(category.test, run.size)
     anomalous = np.array([sample.anomalous for sample in category.test])
     metrics = evaluate(maps.max(axis=(1, 2)), anomalous, maps, masks)
     return {**_row(len(kept), len(held_out), metrics), "seconds": seconds}

@@ -72,7 +72,7 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
 
 
 class Pages:
-    """What each route answers."""
+    """What each route answers. `cookie`: its name."""
 
     def __init__(self, showing: Showing, access: Access, cookie: str) -> None:
         self._showing, self._access, self._cookie = showing, access, cookie
@@ -88,7 +88,7 @@ class Pages:
         return self._file(request, "login.html", 401)
 
     async def login(self, request: Request) -> Response:
-        """The form, sent."""
+        """POST of the form: a right token sets the cookie; either way the browser is sent back to the front page."""
         token = None
         with suppress(asyncio.TimeoutError):
             token = await asyncio.wait_for(_token_of(request), FORM_S)

@@ -1,4 +1,4 @@
-"""What the gate knows: the way that changes nothing is the model's own, and a gate that knows is seen to."""
+"""What the gate separates: the variant that changes nothing is the model's own, and a gate that knows is seen to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import torch
 
 from aand_edge.bench.device import describe_device
 from aand_edge.data.layouts import Category, read_category
-from aand_edge.data.masks import sample_mask
 from aand_edge.data.sample.write import write_sample_set
 from aand_edge.model.aand import Aand
 from aand_edge.training.pictures import load_pictures
-from benchmarks.gate import judged, knowledge, markdown, opened, ways
+from benchmarks.gate import advanced_by, judged, markdown, of, separation, variants
+from benchmarks.split import drawn_masks
+from benchmarks.untrained import write_model
 
 SIZE = 64
 
@@ -37,9 +38,9 @@ def test_once_the_gate_is_the_models_own_map_and_shut_it_is_the_vanilla_features
 ) -> None:
     pictures = load_pictures(category.test, SIZE).float()
     features = model.teacher(pictures)
-    found = dict(ways(model, features))
+    found = dict(variants(model, features))
     torch.testing.assert_close(found["gate × 1"], model(pictures)[0], rtol=0, atol=1e-5)
-    assert all(torch.equal(a, f) for a, f in zip(opened(model, features, 0.0), features, strict=True))
+    assert all(torch.equal(a, f) for a, f in zip(advanced_by(model, features, 0.0), features, strict=True))
     others = [maps for name, maps in found.items() if name != "gate × 1"]
     assert all((maps - found["gate × 1"]).abs().max() > 1e-4 for maps in others)
 
@@ -50,13 +51,30 @@ def test_a_gate_that_knows_the_defect_ranks_it_first_and_pictures_without_a_mask
     gate = torch.full((3, 1, 4, 4), 0.1)
     gate[0, 0, 0, 0] = 0.9
     gate[2] = 0.5  # nobody drew its mask
-    found = knowledge(gate, [mask, np.zeros_like(mask), None])
+    found = separation(gate, [mask, np.zeros_like(mask), None])
     assert found == pytest.approx({"on_defects": 0.9, "elsewhere": 0.1, "patch_auroc": 1.0})
 
 
-def test_the_page_has_a_row_for_every_level_and_way(model: Aand, category: Category) -> None:
-    masks = [sample_mask(each, (SIZE, SIZE), (SIZE, SIZE)) for each in category.test]
-    found = judged(model, category.test, masks)
-    page = markdown("flange", describe_device(), [found, found])
-    assert page.count("\n| ") == 1 + 3 + 1 + len(found["ways"])
-    assert f"| gate × 1 | {found['ways']['gate × 1']['image_auroc']:.1%} |" in page
+def test_without_a_defective_patch_nothing_is_said_of_them() -> None:
+    speck = np.zeros((16, 16), dtype=bool)
+    speck[0, 0] = True
+    gate = torch.full((1, 1, 4, 4), 0.1)
+    assert separation(gate, [None])["elsewhere"] is None
+    found = separation(gate, [speck])
+    assert found["on_defects"] is found["patch_auroc"] is None
+    assert found["elsewhere"] == pytest.approx(0.1)
+
+
+def test_the_page_has_a_row_for_every_level_and_variant(model: Aand, category: Category) -> None:
+    recipe = {"epochs_amplify": 4, "epochs_distill": 12, "batch": 4}
+    found = {"seed": 7, "recipe": recipe, **judged(model, category.test, drawn_masks(category.test, SIZE))}
+    page = markdown("flange", describe_device(), [found])
+    assert "4 + 12 epochs, batch 4; seeds 7." in page
+    assert page.count("\n| ") == 1 + 3 + 1 + len(found["variants"])
+    assert f"| gate × 1 | {100 * found['variants']['gate × 1']['image_auroc']:.1f} |" in page
+
+
+def test_reverse_distillation_has_no_gate(category: Category, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "rd", "resnet18", False, category.root)
+    with pytest.raises(SystemExit, match="has no gate"):
+        of(folder, category.test)

@@ -91,7 +91,7 @@ def test_nothing_given_is_the_paper(command: Command, pictures: Path, asked: lis
         (["--size", "1000000"], "from 64 to 2048"),
         (["--preset", "fast"], "There is no preset 'fast'"),
         (["--schedule", "linear"], "There is no schedule 'linear'. Choose step or cosine."),
-        (["--levels", "fancy"], "Levels cannot be 'fancy'. Choose equal or scaled or standardised."),
+        (["--levels", "fancy"], "Levels cannot be 'fancy'. Choose equal, scaled or standardised."),
         (["--batch", "1"], "A batch of 1 is too small"),
         (["--lr", "1e9"], "A learning rate of 1e+09 cannot learn. Take a number above 0, and 1 at most"),
         (["--holdout", "1.5"], "A hold-out share of 1.5"),

@@ -55,7 +55,7 @@ def test_level_weights_are_in_the_graph() -> None:
         plain, _ = model(bgr.flip(-1).permute(0, 3, 1, 2).float())
         expected, score = weighted(bgr.flip(-1).permute(0, 3, 1, 2).float())
         fused, fused_score = FusedAand(weighted)(bgr)  # type: ignore[arg-type]
-    assert (expected - plain).abs().max() > 1e-2
+    assert (expected - plain).abs().max() > 1e-2  # of random weights: a thousand times what fusing may move
     assert (fused - expected).abs().max() < 1e-5
     assert (fused_score - score).abs().max() < 1e-5
 

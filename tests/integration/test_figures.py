@@ -62,15 +62,19 @@ FIGURES: list[Figure] = [
         ],
     ),
     (
-        f"| screw, three times as long (12 + 36 epochs) | {THREE} | {THREE} | |",
+        f"| screw, `efficientnet_lite0`, short schedule, one seed | {THREE} | {THREE} | |",
+        [*run_of("screw-efficientnet_lite0", "aand"), *run_of("screw-efficientnet_lite0", "rd")],
+    ),
+    (
+        f"| screw, `resnet18`, three times as long (12 + 36 epochs) | {THREE} | {THREE} | |",
         [*run_of("screw-resnet18-36", "aand"), *run_of("screw-resnet18-36", "rd")],
     ),
     (
-        f"| screw, the same with the weights of `--levels standardised` | {THREE} | {THREE} | |",
+        f"| the same with the weights of `--levels standardised` | {THREE} | {THREE} | |",
         [f"scores-screw-resnet18{which}:{EVEN}/{each}" for which in ("", "-rd") for each in ACCURACY],
     ),
     (
-        f"| screw, the paper's schedule, one seed | {THREE} | {THREE} | |",
+        f"| screw, `resnet18`, the paper's schedule, one seed | {THREE} | {THREE} | |",
         [*run_of("screw-resnet18-paper", "aand"), *run_of("screw-resnet18-paper", "rd")],
     ),
     (

@@ -20,6 +20,7 @@ INSTRUCTIONS: dict[str, frozenset[str]] = {
     "i8mm": frozenset({"i8mm"}),
     "bf16": frozenset({"bf16"}),
 }
+CPUINFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")  # on Jetson and other boards
 
 
@@ -49,7 +50,7 @@ def device_line(facts: Mapping[str, str]) -> str:
 
 def _cpuinfo() -> list[dict[str, str]]:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     blocks = [[line.split(":", 1) for line in block.splitlines() if ":" in line] for block in text.split("\n\n")]

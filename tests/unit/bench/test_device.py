@@ -44,11 +44,12 @@ def test_a_processor_without_a_name_is_called_by_its_architecture(monkeypatch):
     ],
 )
 def test_the_instruction_sets_that_speed_turns_on_are_told(
-    monkeypatch: pytest.MonkeyPatch, line: str, told: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, told: str
 ) -> None:
     text = "".join(f"processor\t: {number}\nmodel name\t: Some CPU\n{line}\n\n" for number in range(2))
-    monkeypatch.setattr(Path, "read_text", lambda self, **_: text)
-    monkeypatch.setattr(device, "BOARD", Path("nowhere"))
+    (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device, "BOARD", tmp_path / "nowhere")
     facts = describe_device()
     assert facts.get("instructions", "") == told
     assert device_line(facts).startswith(f"Some CPU · {told} · " if told else f"Some CPU · {facts['threads']}")

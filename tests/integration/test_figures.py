@@ -43,6 +43,12 @@ def peer(name: str, *more: str) -> list[str]:
     return [f"peers-int8:rows/name={name}/{each}" for each in ("latency_ms/p50", *more)]
 
 
+def rival(name: str) -> list[str]:
+    """A row of the race of trained models."""
+    here = f"peers-resnet18:rows/name={name}"
+    return [f"{here}/{each}" for each in ("latency_ms/p50", "ratio", "accuracy/image_auroc", "accuracy/aupro")]
+
+
 COOKIE = "cookie-efficientnet_lite0"
 EVEN = "ways/each level over its standard deviation*"
 THREE = "{:.3f} / {:.3f} / {:.3f}"
@@ -153,6 +159,15 @@ FIGURES: list[Figure] = [
         peer("AAND int8", "ratio", "ratio_quartiles/0", "ratio_quartiles/1"),
     ),
     ("| AAND fp16 (bfloat16 there) | {:.1f} ms | {:.1f}× |", peer("AAND fp16", "ratio")),
+    ("| AAND int8 | {:.1f} ms | {:.1f}× | {:.3f} | {:.3f} |", rival("AAND int8")),
+    ("| AAND fp16 (bfloat16 there) | {:.1f} ms | {:.1f}× | {:.3f} | {:.3f} |", rival("AAND fp16")),
+    ("| AAND fp32 | {:.1f} ms | {:.2f}× | {:.3f} | {:.3f} |", rival("AAND fp32")),
+    (
+        "| anomalib reverse distillation, fp32 | {:.1f} ms | {:.0f} | {:.3f} | {:.3f} |",
+        rival("anomalib reverse distillation resnet18 fp32"),
+    ),
+    ("| anomalib PatchCore, fp32 | {:.1f} ms | {:.2f}× | {:.3f} | {:.3f} |", rival("anomalib PatchCore resnet18 fp32")),
+    ("| anomalib PaDiM, fp32 | {:.1f} ms | {:.1f}× | {:.3f} | {:.3f} |", rival("anomalib PaDiM resnet18 fp32")),
     ("| AAND fp32 | {:.1f} ms | {:.2f}× |", peer("AAND fp32", "ratio")),
     (
         "| anomalib reverse distillation, fp32 | {:.1f} ms | {:.0f} |",

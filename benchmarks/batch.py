@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from aand_edge.artifacts import EngineManifest
-from aand_edge.bench.device import describe_device, device_line
+from aand_edge.bench.device import describe_device
 from aand_edge.bench.latency import measure_in_turn
 from aand_edge.config import CameraSettings, Workspace
 from aand_edge.engines.load import load_engine
 from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.station import run_station
 from benchmarks.loop import Timings
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, heading, parser_of, write_report
 
 Row = dict[str, Any]
 
@@ -122,10 +122,7 @@ def _percentiles(rounds: tuple[Verdicts, ...]) -> dict[str, float]:
 def markdown(result: dict[str, Any]) -> str:
     """The report."""
     lines = [
-        "# Engines that take several frames",
-        "",
-        f"{device_line(result['device'])} · load average at the end {result['load']:.1f}",
-        "",
+        *heading("Engines that take several frames", result),
         f"Two cameras at full speed; then {result['rate']:g} frames a second each, in step, and one camera alone: "
         "capture to verdict.",
         "",

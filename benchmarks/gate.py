@@ -40,27 +40,29 @@ FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0)  # that the gate is multiplied by
 SEPARATION = ("on_defects", "elsewhere", "patch_auroc")
 
 
-def gates(model: Aand, features: Features) -> list[Tensor]:
-    """w of each level, (N, 1, H_k, W_k), of F (N, C_k, H_k, W_k)."""
-    return [raa.gate(level) for raa, level in zip(model.raas(), features, strict=True)]
+Branches = list[tuple[Tensor, Tensor, Tensor]]  # of each level: F and Δ (N, C_k, H_k, W_k), w (N, 1, H_k, W_k)
 
 
-def advanced_by(model: Aand, features: Features, factor: float) -> Features:
-    """F → F_A with the gate multiplied by `factor`, at most 1 in all."""
-    levels = zip(model.raas(), features, gates(model, features), strict=True)
-    return as_features(level + (factor * gate).clamp_max(1) * raa.residual(level) for raa, level, gate in levels)
+def branches(model: Aand, features: Features) -> Branches:
+    """F, Δ and w of each level of F."""
+    return [(level, raa.residual(level), raa.gate(level)) for raa, level in zip(model.raas(), features, strict=True)]
 
 
-def variants(model: Aand, features: Features) -> Iterator[tuple[str, Tensor]]:
-    """Name and maps (N, S, S), blurred, of each use of the gate on F; `gate × 1` is the model's own."""
+def advanced_by(factor: float, amplified: Branches) -> Features:
+    """F_A with the gate multiplied by `factor`, at most 1 in all."""
+    return as_features(level + (factor * gate).clamp_max(1) * residual for level, residual, gate in amplified)
+
+
+def variants(model: Aand, amplified: Branches) -> Iterator[tuple[str, Tensor]]:
+    """Name and maps (N, S, S), blurred, of each use of the gate; `gate × 1` is the model's own."""
 
     def made(target: Features, embedded: Features) -> Tensor:
         return blur(anomaly_map(target, model.restore(embedded), model.size, model.level_weights))
 
     for factor in FACTORS:
-        advanced = advanced_by(model, features, factor)
+        advanced = advanced_by(factor, amplified)
         yield f"gate × {factor:g}", made(advanced, advanced)
-    advanced = model.amplify(features)
+    features, advanced = advanced_by(0, amplified), advanced_by(1, amplified)
     yield "F to the bottleneck, F_A in the map", made(advanced, features)
     yield "F_A to the bottleneck, F in the map", made(features, advanced)
 
@@ -92,10 +94,10 @@ def judged(model: Aand, samples: Sequence[Sample], masks: Masks) -> dict[str, An
     maps: dict[str, list[Tensor]] = defaultdict(list)
     with torch.inference_mode():
         for rows in in_chunks(len(pictures), BATCH):
-            features = model.teacher(pictures[rows])
-            for level, gate in enumerate(gates(model, features)):
+            amplified = branches(model, model.teacher(pictures[rows]))
+            for level, (_, _, gate) in enumerate(amplified):
                 weights[level].append(gate)
-            for name, found in variants(model, features):
+            for name, found in variants(model, amplified):
                 maps[name].append(found)
     anomalous = np.array([sample.anomalous for sample in samples])
     figures = {}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from aand_edge.artifacts import Precision
-from aand_edge.bench.device import describe_device, device_line
+from aand_edge.bench.device import describe_device
 from aand_edge.bench.latency import measure_in_turn
 from aand_edge.engines.openvino import OpenVinoRunner, settings_for
 from aand_edge.engines.openvino_layers import read_marked
@@ -28,7 +28,7 @@ from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.choices import BACKBONES
 from aand_edge.model.fused import FusedAand, FusedAmplifier
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, heading, parser_of, write_report
 from benchmarks.untrained import PRECISIONS, Frames, Graphs, network, noise
 
 TAKEN = "as the backend has it"
@@ -115,12 +115,9 @@ def compiled(graph: Path, precision: Precision, settings: Mapping[str, Any]) -> 
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """The report: milliseconds of a call, and how much less than the backend's."""
+    """The report: milliseconds of a call, and how much less than of the backend's."""
     lines = [
-        "# Ways to ask OpenVINO",
-        "",
-        f"{device_line(result['device'])} · load average at the end {result['load']:.1f}",
-        "",
+        *heading("Ways to ask OpenVINO", result),
         f"{result['backbone']}, {result['size']}², batch 1, random weights, {result['repeats']} calls a way in turns: "
         f"median in ms, and time gained against “{TAKEN}”.",
         "",

@@ -157,7 +157,7 @@ def compete(options: Namespace) -> dict[str, Any]:
         "rounds": options.rounds,
         "runs": options.runs,
         "load": load,
-        "anomalib": told,
+        "anomalib": {**told, "peers": {name: peer["note"] for name, peer in told["peers"].items()}},
         "device": describe_device(),
         "rows": rows,
     }

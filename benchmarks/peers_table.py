@@ -97,9 +97,9 @@ def _notes(rows: Sequence[Row], result: Mapping[str, Any]) -> list[str]:
         notes.append(
             "- AAND does a third more work than reverse distillation: 40.8 against 30.4 billion multiply-adds."
         )
-    for peer, told in result["anomalib"]["peers"].items():
+    for peer, note in result["anomalib"]["peers"].items():
         if not peer.endswith("int8") and any(name.startswith(peer) for name in theirs):
-            notes.append(f"- {peer}: {told['note']}.")
+            notes.append(f"- {peer}: {note}.")
     if any(name.startswith(("AAND", "our ")) for name in names):
         notes.append(f"- ours: {'trained' if result['trained'] else 'untrained, random weights'}.")
     return notes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aand_edge.artifacts import write_json, write_text
+from aand_edge.bench.device import device_line
 from benchmarks import RESULTS
 
 
@@ -21,6 +22,12 @@ def parser_of(module: str, doc: str | None) -> argparse.ArgumentParser:
 def add_out(parser: argparse.ArgumentParser, name: str) -> None:
     """--out, by default results/NAME."""
     parser.add_argument("--out", type=Path, default=RESULTS / name, help="without a suffix: .json and .md are written")
+
+
+def heading(title: str, result: Mapping[str, Any]) -> list[str]:
+    """The first lines of a page: its title, the device, and how busy the machine was when all was measured."""
+    line = f"{device_line(result['device'])} · load average at the end {result['load']:.1f}"
+    return [f"# {title}", "", line, ""]
 
 
 def save_report(out: Path, result: Mapping[str, Any], text: str) -> None:

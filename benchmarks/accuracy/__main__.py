@@ -88,6 +88,11 @@ def _alone(options: argparse.Namespace) -> bool:
     return bool(options.in_sequence) or not has_ray()
 
 
+def without_folders(row: Row) -> Row:
+    """A row to publish: names of pictures and weights, and not where they lay on somebody's machine."""
+    return {key: Path(value).name if key in ("data", "weights") and value else value for key, value in row.items()}
+
+
 def told(row: Row) -> str:
     """A row in one line."""
     if "failed" in row:
@@ -161,7 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = options.name or f"{options.data.resolve().name}-{options.backbone}"
     title = f"Accuracy: {name}, the {options.preset} schedule"
     out = HERE / "results" / f"accuracy-{name}"
-    write_json(out.with_suffix(".json"), {"title": title, "note": options.note, "rows": rows})
+    published = [without_folders(row) for row in rows]
+    write_json(out.with_suffix(".json"), {"title": title, "note": options.note, "rows": published})
     write_text(out.with_suffix(".md"), page(title, rows, options.note))
     print(out.with_suffix(".md").read_text(encoding="utf-8"))
     return 1 if any("failed" in row for row in rows) else 0

@@ -72,7 +72,7 @@ def application(showing: Showing, access: Access, cookie: str, also: Callable[[]
 
 
 class Pages:
-    """What each route answers. `cookie`: its name."""
+    """What each route answers; arguments as of `application`."""
 
     def __init__(self, showing: Showing, access: Access, cookie: str) -> None:
         self._showing, self._access, self._cookie = showing, access, cookie

@@ -16,12 +16,13 @@ def test_this_machine_is_described():
     assert device_line(facts).startswith(facts.get("board", facts["cpu"]))
 
 
-def test_cores_are_told_from_threads(monkeypatch):
+def test_cores_are_told_from_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = "".join(
         f"processor\t: {number}\nmodel name\t: Some CPU\nphysical id\t: 0\ncore id\t: {number // 2}\n\n"
         for number in range(8)
     )
-    monkeypatch.setattr(Path, "read_text", lambda self, **_: text)
+    (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
     assert device._cores() == 4
     assert device._cpu_name() == "Some CPU"
 

@@ -73,6 +73,7 @@ def test_all_categories_methods_and_seeds_are_run_and_none_twice(
         (category, method, seed) for category in ("flange", "ring") for method in ("rd", "neighbour") for seed in (0, 1)
     }
     assert all(row["trained_on"] == 9 and row["held_out"] == 3 for row in rows)
+    assert all(Path(row["data"]).name == row["data"] for row in rows), "somebody's folders are published"
     assert not list((tmp_path / "work/models").iterdir())
     text = (tmp_path / "results/accuracy-two.md").read_text()
     assert "| | reverse distillation | nearest neighbour |" in text

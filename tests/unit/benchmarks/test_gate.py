@@ -13,7 +13,7 @@ from aand_edge.data.layouts import Category, read_category
 from aand_edge.data.sample.write import write_sample_set
 from aand_edge.model.aand import Aand
 from aand_edge.training.pictures import load_pictures
-from benchmarks.gate import advanced_by, judged, markdown, of, separation, variants
+from benchmarks.gate import advanced_by, branches, judged, markdown, of, separation, variants
 from benchmarks.split import drawn_masks
 from benchmarks.untrained import write_model
 
@@ -38,9 +38,10 @@ def test_once_the_gate_is_the_models_own_map_and_shut_it_is_the_vanilla_features
 ) -> None:
     pictures = load_pictures(category.test, SIZE).float()
     features = model.teacher(pictures)
-    found = dict(variants(model, features))
+    amplified = branches(model, features)
+    found = dict(variants(model, amplified))
     torch.testing.assert_close(found["gate × 1"], model(pictures)[0], rtol=0, atol=1e-5)
-    assert all(torch.equal(a, f) for a, f in zip(advanced_by(model, features, 0.0), features, strict=True))
+    assert all(torch.equal(a, f) for a, f in zip(advanced_by(0, amplified), features, strict=True))
     others = [maps for name, maps in found.items() if name != "gate × 1"]
     assert all((maps - found["gate × 1"]).abs().max() > 1e-4 for maps in others)
 

@@ -31,7 +31,7 @@ def shown(*names: str, backbone: str = "resnet18", accuracy: dict[str, float | N
             "anomalib": {
                 "version": "2.7.0",
                 "openvino": "2026.4",
-                "peers": {name: {"note": note} for name, note in PEERS.items()},
+                "peers": PEERS,
             },
         }
     )

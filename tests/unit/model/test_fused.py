@@ -15,6 +15,12 @@ from aand_edge.model.fused import FrameGeometry, FusedAand, FusedAmplifier, fold
 from aand_edge.model.subpixel import SubpixelConv2d
 
 
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    """Random weights do not depend on which tests ran before."""
+    torch.manual_seed(0)
+
+
 def lively(model: nn.Module) -> nn.Module:
     """Random statistics, so that a BatchNorm that was folded wrongly shows."""
     torch.manual_seed(0)

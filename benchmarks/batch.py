@@ -27,7 +27,7 @@ from aand_edge.engines.load import load_engine
 from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.station import run_station
 from benchmarks.loop import Timings
-from benchmarks.report import add_out, heading, parser_of, write_report
+from benchmarks.report import add_out, as_program, heading, parser_of, write_report
 
 Row = dict[str, Any]
 
@@ -140,4 +140,4 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

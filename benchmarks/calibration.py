@@ -26,7 +26,7 @@ from aand_edge.export.trials import Trials, labelled_set
 from aand_edge.graph_facts import GraphFacts
 from aand_edge.holdout import HoldoutSet
 from benchmarks import RESULTS
-from benchmarks.report import parser_of, write_report
+from benchmarks.report import as_program, parser_of, write_report
 
 DEFAULT = CalibrationOptions()
 FALSE_REJECTS = 0.01
@@ -124,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -27,7 +27,7 @@ from aand_edge.data.sample import DEFECTS, render_part
 from aand_edge.engines.base import Runner
 from aand_edge.engines.load import load_engine
 from aand_edge.runtime.drift import mann_whitney
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 
 DEFAULTS = DriftSettings()
 SEED = 20_000  # rendered parts are told apart by it from those of the data set
@@ -215,4 +215,4 @@ def _found(each: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -32,7 +32,7 @@ from aand_edge.model.backbones import Features
 from aand_edge.training.checkpoint import load_model
 from aand_edge.training.loop import in_chunks
 from aand_edge.training.pictures import load_pictures
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 from benchmarks.scores import BATCH, FIGURES, spread
 from benchmarks.split import Masks, drawn_masks
 
@@ -161,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

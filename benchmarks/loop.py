@@ -19,7 +19,7 @@ from aand_edge.bench.device import describe_device, device_line
 from aand_edge.config import CameraSettings, Workspace
 from aand_edge.runtime.events import Event, Inspected, Timing
 from aand_edge.runtime.station import run_station
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 
 Values = NDArray[np.float64]
 
@@ -112,4 +112,4 @@ def _percentiles(values: Values) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter, label
 
 from aand_edge.bench.device import describe_device, device_line
 from aand_edge.evaluation.aupro import FPR_LIMIT, aupro
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 
 SIDE = 256
 
@@ -117,4 +117,4 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -28,7 +28,7 @@ from aand_edge.graph_facts import GraphFacts
 from aand_edge.model.aand import Aand
 from aand_edge.model.choices import BACKBONES
 from aand_edge.model.fused import FusedAand, FusedAmplifier
-from benchmarks.report import add_out, heading, parser_of, write_report
+from benchmarks.report import add_out, as_program, heading, parser_of, write_report
 from benchmarks.untrained import PRECISIONS, Frames, Graphs, network, noise
 
 TAKEN = "as the backend has it"
@@ -135,4 +135,4 @@ def _cell(row: Mapping[str, float] | None, taken: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -23,7 +23,7 @@ from aand_edge.config import CameraSettings, PageSettings, Workspace
 from aand_edge.runtime.events import Timing
 from aand_edge.runtime.station import run_station
 from benchmarks.loop import Timings
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 
 WATCHERS = {"no page": None, "nobody watches": 0, "one browser": 1, "four browsers": 4}
 WATCH = """
@@ -130,4 +130,4 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

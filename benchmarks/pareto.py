@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 from matplotlib import ticker
 
 from benchmarks import REPOSITORY
-from benchmarks.report import parser_of
+from benchmarks.report import as_program, parser_of
 
 FIGURES = {"image_auroc": "image AUROC", "aupro": "AUPRO"}
 COLOURS = ("#1f6feb", "#d9622b", "#2a8f5a", "#8a4fbf", "#6b7280")
@@ -108,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -34,7 +34,7 @@ from aand_edge.evaluation.metrics import evaluate
 from benchmarks import RESULTS, WORK
 from benchmarks.peers_ours import prepare
 from benchmarks.peers_table import REFERENCE, page, reference_of, row_of
-from benchmarks.report import parser_of, write_report
+from benchmarks.report import as_program, parser_of, write_report
 from benchmarks.split import drawn_masks
 from benchmarks.turns import EndedEarlyError, Player, environment
 
@@ -189,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

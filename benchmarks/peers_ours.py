@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aand_edge.artifacts import Precision
 from aand_edge.engines.base import BuildOptions, Runner
 from aand_edge.engines.registry import find_backend
-from benchmarks.report import parser_of
+from benchmarks.report import as_program, parser_of
 from benchmarks.turns import Answer, Contender, serve
 
 Commands = dict[str, list[str]]
@@ -133,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

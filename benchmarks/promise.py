@@ -33,6 +33,7 @@ from aand_edge.evaluation.threshold import conformal_threshold
 from aand_edge.model.aand import EQUAL, Aand, LevelWeights
 from aand_edge.training.checkpoint import load_model
 from aand_edge.training.levels import even_weights
+from benchmarks.report import as_program
 from benchmarks.scores import added, look
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -180,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

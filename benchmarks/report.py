@@ -1,15 +1,26 @@
-"""Where a script's results go: NAME.json and NAME.md, each whole or not at all, and the second on stdout too."""
+"""How a script starts, and where its results go: NAME.json and NAME.md, each whole or not at all."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aand_edge.artifacts import write_json, write_text
 from aand_edge.bench.device import device_line
+from aand_edge.errors import AandEdgeError
 from benchmarks import RESULTS
+
+
+def as_program(main: Callable[[], None]) -> None:
+    """Run `main`: what aand-edge refuses ends it with the sentence and the exit code that the commands have."""
+    try:
+        main()
+    except AandEdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def parser_of(module: str, doc: str | None) -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from aand_edge.bench.roofline import Roofline, write_rooflines
 from benchmarks import RESULTS
-from benchmarks.report import parser_of
+from benchmarks.report import as_program, parser_of
 from benchmarks.untrained import Graphs, network
 
 BACKBONES = ("wide_resnet50_2", "resnet50", "resnet34", "resnet18", "efficientnet_lite0")
@@ -42,4 +42,4 @@ def rooflines(backbone: str, size: int, folder: Path) -> list[Roofline]:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -24,7 +24,7 @@ from aand_edge.data.layouts import Category, read_category
 from aand_edge.engines.load import list_engines, load_engine
 from aand_edge.holdout import calibration_rows
 from benchmarks import RESULTS
-from benchmarks.report import parser_of, write_report
+from benchmarks.report import as_program, parser_of, write_report
 
 Scores = NDArray[np.float64]
 
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -30,6 +30,7 @@ from aand_edge.training.checkpoint import load_model
 from aand_edge.training.levels import even_weights
 from aand_edge.training.loop import in_chunks
 from aand_edge.training.pictures import load_pictures
+from benchmarks.report import as_program
 from benchmarks.split import Masks, drawn_masks
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -145,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from aand_edge.bench.device import describe_device, device_line
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 
 SOURCE = "test://?rate=0&parts=2&count=1"
 
@@ -88,4 +88,4 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -35,7 +35,7 @@ from aand_edge.training.pictures import load_training
 from aand_edge.training.recipe import PRESETS, Recipe, find_recipe
 from aand_edge.training.stages import AdvancedFeatures
 from benchmarks.authors_recipe import Step, their_steps
-from benchmarks.report import add_out, parser_of, write_report
+from benchmarks.report import add_out, as_program, parser_of, write_report
 from benchmarks.training_accuracy import compare, table
 from benchmarks.training_clock import Clock, Ours, wait
 
@@ -214,4 +214,4 @@ def _told(parts: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

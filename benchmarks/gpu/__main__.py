@@ -28,7 +28,7 @@ from benchmarks import RESULTS
 from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.engines import measure_engines, versions
 from benchmarks.gpu.torch_ways import Timer, ceilings, measure_torch, transfers
-from benchmarks.report import parser_of, save_report
+from benchmarks.report import as_program, parser_of, save_report
 from benchmarks.untrained import Graphs, network, noise
 
 BATCHES = (1, 8, 32)
@@ -116,4 +116,4 @@ def _line(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

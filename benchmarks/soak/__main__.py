@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from benchmarks.report import parser_of, write_report
+from benchmarks.report import as_program, parser_of, write_report
 from benchmarks.soak.report import faults, markdown
 from benchmarks.soak.run import ENGINE_FAILS_EVERY, soak
 
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_program(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from aand_edge.data.layouts import Category, read_category
 from aand_edge.data.sample.write import write_sample_set
 from aand_edge.model.aand import Aand
 from aand_edge.training.pictures import load_pictures
-from benchmarks.gate import advanced_by, branches, judged, markdown, of, separation, variants
+from benchmarks.gate import advanced_by, branches, judged, main, markdown, of, separation, variants
+from benchmarks.report import as_program
 from benchmarks.split import drawn_masks
 from benchmarks.untrained import write_model
 
@@ -79,3 +81,13 @@ def test_reverse_distillation_has_no_gate(category: Category, tmp_path: Path) ->
     folder = write_model(tmp_path / "rd", "resnet18", False, category.root)
     with pytest.raises(SystemExit, match="has no gate"):
         of(folder, category.test)
+
+
+def test_what_is_not_there_is_told_in_a_sentence(
+    category: Category, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gate", "nowhere", "--data", str(category.root), "--name", "none"])
+    with pytest.raises(SystemExit) as ended:
+        as_program(main)
+    assert ended.value.code == 4
+    assert capsys.readouterr().err.startswith("error: The model card nowhere/card.json is missing. ")

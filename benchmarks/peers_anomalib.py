@@ -67,7 +67,7 @@ def prepare(work: Path, pictures: Path, backbone: str, weights: Path | None, epo
         path = model.to_openvino(folder, input_size=SIZE, onnx_kwargs=ONE_PICTURE)
         told["peers"][name] = {"model": str(path), "note": note}
         if name.startswith("anomalib reverse distillation"):
-            told["peers"][f"{name} int8"] = {"model": str(_quantised(model, folder / "int8", stock[:32])), "note": note}
+            told["peers"][f"{name} int8"] = {"model": str(_quantised(model, folder / "int8", stock)), "note": note}
     (work / "anomalib.json").write_text(json.dumps(told, indent=2))
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aand_edge.errors import ArtefactMismatchError
 
@@ -188,6 +188,30 @@ class Threshold(Record):
         return ~(np.asarray(scores) <= self.value)
 
 
+class Region(BaseModel):
+    """The part of a camera's pictures that a model was trained on.
+
+    frame   height and width of the pictures
+    roi     x, y, width, height of the part
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    frame: tuple[int, int]
+    roi: tuple[int, int, int, int]
+
+    @model_validator(mode="after")
+    def _within(self) -> Region:
+        (height, width), (x, y, w, h) = self.frame, self.roi
+        if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+            raise ValueError(f"the region {self} leaves the picture")
+        return self
+
+    def __str__(self) -> str:
+        (height, width), (x, y, w, h) = self.frame, self.roi
+        return f"{w}x{h}+{x}+{y} of {width}x{height}"
+
+
 class ModelCard(Record):
     """What a trained model is, where it came from and how it was judged; lies beside `model.safetensors`."""
 
@@ -198,6 +222,7 @@ class ModelCard(Record):
     name: OwnName
     backbone: str
     size: int
+    region: Region | None = None  # of the pictures; None: all of them, at whatever size they have
     amplify: bool
     hard_patches: int
     seed: int

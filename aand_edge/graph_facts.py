@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from aand_edge.artifacts import EngineFacts, Precision, sha256_file
-from aand_edge.errors import ArtefactMismatchError
+from aand_edge.artifacts import EngineFacts, ModelCard, Precision, sha256_file
+from aand_edge.errors import ArtefactMismatchError, UsageError
 from aand_edge.holdout import HoldoutSet, lies_within
 
 FORMAT = 2  # what `export` writes
@@ -147,18 +147,33 @@ def check_seal(graph: Path) -> bool:
     return True
 
 
-def graph_stem(
-    name: str,
-    frame: tuple[int, int] | None,
-    batch: int = 1,
-    roi: tuple[int, int, int, int] | None = None,
-) -> str:
-    """What the files of one export begin with: the model's name, the frame (width, height), the region of it (x, y,
-    width, height), and several at a time: "part-1280x720-roi280-0-720-720-b2".
+def frame_of(
+    card: ModelCard, asked: tuple[int, int] | None
+) -> tuple[tuple[int, int], tuple[int, int, int, int] | None]:
+    """Height and width of the frames that a model's graph takes, and the region of them that it looks at.
+
+    asked   width and height; None: as the model was trained
+
+    Raises UsageError where the model was trained on a region of other frames.
     """
-    of_frame = "" if frame is None else f"-{frame[0]}x{frame[1]}"
-    of_region = "" if roi is None else f"-roi{'-'.join(map(str, roi))}"
-    return name + of_frame + of_region + (f"-b{batch}" if batch > 1 else "")
+    if card.region is None:
+        return (asked[1], asked[0]) if asked else (card.size, card.size), None
+    height, width = card.region.frame
+    if asked is not None and asked != (width, height):
+        raise UsageError(f"{card.name} looks at the region {card.region}", f"Leave --frame {_by(asked)} out.")
+    return card.region.frame, card.region.roi
+
+
+def _by(frame: tuple[int, int]) -> str:
+    return f"{frame[0]}x{frame[1]}"
+
+
+def graph_stem(name: str, frame: tuple[int, int] | None, batch: int = 1) -> str:
+    """What the files of one export begin with: the model's name, the frame (width, height) where that is not the
+    model's own, and several at a time: "part-1280x720-b2".
+    """
+    of_frame = "" if frame is None else f"-{_by(frame)}"
+    return name + of_frame + (f"-b{batch}" if batch > 1 else "")
 
 
 def stem_of(graph: Path) -> str:

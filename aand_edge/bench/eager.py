@@ -12,6 +12,7 @@ from aand_edge.bench.contender import Contender
 from aand_edge.engines.base import Frames, Outputs, Runner, check_frames
 from aand_edge.errors import UsageError
 from aand_edge.training.checkpoint import load_model
+from aand_edge.training.pictures import as_network_sees
 
 
 def eager_contender(folder: Path) -> Contender:
@@ -23,8 +24,9 @@ def eager_contender(folder: Path) -> Contender:
         name=f"{card.name}.torch-eager",
         backend="torch eager",
         precision="fp32",
-        frame=(card.size, card.size),
+        frame=card.region.frame if card.region else (card.size, card.size),
         colour="RGB",
+        roi=card.region.roi if card.region else None,
         threshold=card.threshold,
         load=partial(EagerRunner, folder),
         deployable=False,
@@ -37,13 +39,15 @@ class EagerRunner(Runner):
     def __init__(self, folder: Path) -> None:
         model, card = load_model(folder)
         self._model = model.to(memory_format=torch.channels_last)
-        self._shape = (1, card.size, card.size, 3)
+        self._size, self._region = card.size, card.region
+        self._shape = (1, *(card.region.frame if card.region else (card.size, card.size)), 3)
 
     @torch.inference_mode()
     def infer(self, frames: Frames) -> Outputs:
-        """frames: uint8 (1, S, S, 3), RGB."""
+        """frames: uint8 (1, S, S, 3), or (1, H, W, 3) of the pictures that the model looks at a region of; RGB."""
         check_frames(frames, self._shape)
-        picture = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+        seen = as_network_sees(np.ascontiguousarray(frames[0]), self._size, self._region)
+        picture = torch.from_numpy(seen)[None].permute(0, 3, 1, 2).float()
         anomaly_map, score = self._model(picture)
         return Outputs(anomaly_map.numpy(), score.numpy())
 

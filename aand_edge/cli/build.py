@@ -19,7 +19,6 @@ from aand_edge.cli.options import (
     Model,
     Precision,
     Quantise,
-    Roi,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ def command(
     precision: Precision = None,
     backend: Backend = None,
     frame: Frame = None,
-    roi: Roi = None,
     batch: Batch = None,
     threads: Annotated[int | None, typer.Option(min=0, help="Of a CPU engine; 0: the backend's choice.")] = None,
     target: Annotated[
@@ -87,7 +85,7 @@ def command(
     named_graph = model is not None and model.endswith(".onnx")
     refuse_without("--max-drop", max_drop is not None, data=data, layout=layout, category=category, max_flips=max_flips)
     if named_graph:
-        _check_left_to_the_graph(str(model), frame, roi, batch, quantise)
+        _check_left_to_the_graph(str(model), frame, batch, quantise)
     workspace = Workspace.open()
     settings = workspace.settings
     asked = checked_precision(precision or settings.build.precision)
@@ -96,7 +94,7 @@ def command(
     chosen = find_backend(backend or settings.build.backend)
     tensorrt = {"opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
     options = _options(workspace, chosen, asked, target, {"threads": threads, "server": server, **tensorrt})
-    taken = Taken(frame, roi, batch or settings.build.batch)
+    taken = Taken(frame, batch or settings.build.batch)
     regions = parse_regions(quantise, settings.build.quantise)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
@@ -117,8 +115,8 @@ def _check_left_to_the_graph(graph: str, *options: object) -> None:
 
     if any(options):
         raise UsageError(
-            f"{graph} has a frame, a region, a batch and a quantisation of its own",
-            "Leave --frame, --roi, --batch and --quantise out, or name the model.",
+            f"{graph} has a frame, a batch and a quantisation of its own",
+            "Leave --frame, --batch and --quantise out, or name the model.",
         )
 
 

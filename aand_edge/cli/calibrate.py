@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aand_edge.cli.options import Frame, Json, Locked, Model, Roi, refused_value
+from aand_edge.cli.options import Frame, Json, Locked, Model, refused_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,6 @@ def command(
         bool | None, typer.Option("--anomalies/--no-anomalies", help="Also look at synthetic anomalies on them.")
     ] = None,
     frame: Frame = None,
-    roi: Roi = None,
     locked: Locked = False,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +40,7 @@ def command(
     chosen = {"method": method, "percentile": percentile, "images": calib_images, "anomalies": anomalies}
     settings = overridden(workspace.settings.calibrate, chosen)
     refuse_without("--method percentile", settings.method == "percentile", percentile=percentile)
-    files = find_graph(workspace, model, "fp32", Taken(frame, roi))
+    files = find_graph(workspace, model, "fp32", Taken(frame))
     path, table = calibration_table(workspace, files, settings, locked)
     answer({"table": str(path), **table.model_dump(mode="json")}, as_json, _summary(path, table))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from aand_edge.cli.options import Batch, Frame, Json, Locked, Model, Precision, Quantise, Roi
+from aand_edge.cli.options import Batch, Frame, Json, Locked, Model, Precision, Quantise
 from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ def command(
     model: Model = None,
     precision: Precision = None,
     frame: Frame = None,
-    roi: Roi = None,
     colour: Annotated[
         str, typer.Option(help="Order of the frame's channels: BGR (as OpenCV gives it) or RGB.")
     ] = "BGR",
@@ -50,7 +49,7 @@ def command(
 
     from aand_edge.cli.build import checked_precision, parse_regions
     from aand_edge.cli.graphs import GraphFiles, Int8
-    from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
+    from aand_edge.cli.lookup import find_model, parse_frame
     from aand_edge.cli.options import refuse_with, refuse_without
     from aand_edge.cli.show import answer, facts
     from aand_edge.cli.triton import packed_reply, packed_rows, serve_engine, serve_exported
@@ -59,7 +58,7 @@ def command(
     workspace = Workspace.open()
     refuse_without("--triton", triton is not None, max_batch=max_batch, instances=instances, engine=engine)
     if triton is not None and engine is not None:
-        refuse_with("--engine", precision=precision, frame=frame, roi=roi, quantise=quantise, weight_bits=weight_bits)
+        refuse_with("--engine", precision=precision, frame=frame, quantise=quantise, weight_bits=weight_bits)
         refuse_with("--engine", locked=locked or None, batch=batch, max_batch=max_batch)
         serve_engine(workspace, model, engine, triton, instances, as_json)
         return
@@ -73,7 +72,7 @@ def command(
         "--precision int8", asked == "int8", quantise=quantise, weight_bits=weight_bits, locked=locked or None
     )
     frames = batch or (workspace.settings.build.batch if triton is None else 1)
-    taken = parse_frame(frame), parse_roi(roi), _checked_colour(colour), frames
+    taken = parse_frame(frame), _checked_colour(colour), frames
     folder = find_model(workspace, model)
     from aand_edge.export.export import ExportOptions  # PyTorch takes seconds to load
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aand_edge.artifacts import CARD, ModelCard
-from aand_edge.cli.lookup import find_model, parse_frame, parse_roi
+from aand_edge.cli.lookup import find_model, parse_frame
 from aand_edge.cli.show import say, ticking
 from aand_edge.config import CalibrateSettings, Workspace
 from aand_edge.errors import ArtefactMismatchError, MissingDependencyError, UsageError
-from aand_edge.graph_facts import GraphFacts, check_seal, graph_stem, holdout_path, read_holdout, stem_of
+from aand_edge.graph_facts import GraphFacts, check_seal, frame_of, graph_stem, holdout_path, read_holdout, stem_of
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import Precision
@@ -30,10 +30,9 @@ class Int8:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a graph is to take at a call, as the options --frame, --roi and --batch say it."""
+    """What a graph is to take at a call, as the options --frame and --batch say it."""
 
     frame: str | None = None
-    roi: str | None = None
     batch: int = 1
 
 
@@ -114,8 +113,8 @@ def _exported(folder: Path, precision: Precision, taken: Taken, like: GraphFacts
 
 def _files(folder: Path, suffix: str, taken: Taken) -> GraphFiles:
     """What `export` calls the graph of a model and its held-out set: the model's name counts, not the folder's."""
-    name = ModelCard.read(folder / CARD).name
-    stem = graph_stem(name, parse_frame(taken.frame), taken.batch, parse_roi(taken.roi))
+    card = ModelCard.read(folder / CARD)
+    stem = graph_stem(card.name, None if card.region else parse_frame(taken.frame), taken.batch)
     return GraphFiles(folder / f"{stem}.{suffix}.onnx", holdout_path(folder, stem))
 
 
@@ -168,8 +167,10 @@ def _serves(
     like: GraphFacts | None = None,
 ) -> bool:
     """Whether graph and held-out set are of one export, take that, and are of the weights that lie beside them."""
-    weights = ModelCard.read(folder / CARD).weights.get("sha256")
-    if (there.roi, there.batch, there.weights) != (parse_roi(taken.roi), taken.batch, weights):
+    card = ModelCard.read(folder / CARD)
+    frame, roi = frame_of(card, parse_frame(taken.frame))
+    wanted = (frame, roi, taken.batch, card.weights.get("sha256"))
+    if (there.frame, there.roi, there.batch, there.weights) != wanted:
         return False
     if like is not None and there.colour != like.colour:
         return False
@@ -202,7 +203,7 @@ def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts |
         from aand_edge.export.export import ExportOptions, export_model
     except ModuleNotFoundError as error:
         raise _needs(folder, precision, str(error.name), taken) from None
-    options = ExportOptions(precision, parse_frame(taken.frame), parse_roi(taken.roi), batch=taken.batch)
+    options = ExportOptions(precision, parse_frame(taken.frame), batch=taken.batch)
     if like is not None:
         options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR")
     with ticking(f"export {precision}") as tick:
@@ -210,7 +211,7 @@ def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts |
 
 
 def _needs(folder: Path, precision: str, missing: str, taken: Taken, more: str = "") -> MissingDependencyError:
-    given = {"frame": taken.frame, "roi": taken.roi, "batch": taken.batch if taken.batch > 1 else None}
+    given = {"frame": taken.frame, "batch": taken.batch if taken.batch > 1 else None}
     more += "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
     return MissingDependencyError(
         f"{folder} holds no {precision} graph for this, and writing one needs {missing}",

@@ -29,7 +29,6 @@ FalseRejects = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Frame = Annotated[str | None, typer.Option("--frame", help="WIDTHxHEIGHT of the camera's frame, resized in the graph.")]
-Roi = Annotated[str | None, typer.Option("--roi", help="X,Y,WIDTH,HEIGHT of the part of the frame to look at.")]
 Batch = Annotated[
     int | None, typer.Option("--batch", min=1, help="Frames a call, from cameras that share the engine; 1 by default.")
 ]

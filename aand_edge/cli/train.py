@@ -29,6 +29,9 @@ def command(
     weights: Annotated[
         Path | None, typer.Option(help="ImageNet state dict (.pth, .safetensors) in place of the published one.")
     ] = None,
+    roi: Annotated[
+        str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the part of each picture to look at; all by default.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the square picture, a multiple of 32.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper (100 + 120 epochs) or short (for a CPU).")] = None,
     epochs_amplify: Annotated[int | None, typer.Option(help="Epochs of stage one.")] = None,
@@ -62,7 +65,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Train AAND on pictures of good parts. An interrupted training goes on where it was."""
-    from aand_edge.cli.lookup import open_category
+    from aand_edge.cli.lookup import open_category, parse_roi
     from aand_edge.cli.options import refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import Workspace
@@ -70,6 +73,7 @@ def command(
     workspace = Workspace.open()
     asked = _with(
         workspace.settings,
+        data={"roi": parse_roi(roi)},
         model={"backbone": backbone, "size": size, "weights": weights},
         train={
             "preset": preset,
@@ -178,6 +182,7 @@ def _options(workspace: Workspace) -> TrainingOptions:
     return TrainingOptions(
         backbone=model.backbone,
         size=model.size,
+        roi=workspace.settings.data.roi,
         weights=workspace.resolve_optional(model.weights),
         amplify=stages.amplify,
         hard_patches=stages.hard_patches,
@@ -205,6 +210,7 @@ def _report(card: ModelCard, as_json: bool) -> None:
     threshold = card.threshold
     rows = [
         ("trained on", f"{card.data['train']} pictures, {card.data['held_out']} held out"),
+        ("looks at", str(card.region) if card.region else None),
         ("time", "  ".join(f"{stage} {seconds:.0f} s" for stage, seconds in card.seconds.items())),
         ("level weights", "  ".join(f"{weight:.2f}" for weight in card.level_weights)),
         ("threshold", f"{threshold.value:.4f}: {promise(threshold)}" if threshold else None),

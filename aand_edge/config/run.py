@@ -9,15 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aand_edge.config.sections import Section
+from aand_edge.config.sections import Rectangle, Section
 from aand_edge.errors import UsageError
 
 MQTT_PASSWORD = "AAND_EDGE_MQTT_PASSWORD"  # of the environment: a file may be read by others
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
-Rectangle = tuple[
-    Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
-]
 
 
 class CameraSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,9 @@ Preset = Literal["paper", "short"]
 Layout = Literal["auto", "mvtec", "visa", "mvtec3d", "folder"]
 Schedule = Literal["step", "cosine"]
 Levels = Literal["equal", "scaled", "standardised"]
+Rectangle = tuple[  # x, y, width, height
+    Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+]
 SCHEDULES: dict[str, dict[str, int | float | str]] = {
     "paper": {
         "epochs_amplify": 100,
@@ -49,6 +52,7 @@ class DataSettings(Section):
     root: Path | None = None
     layout: Layout = "auto"
     category: str | None = None
+    roi: Rectangle | None = None
 
 
 class ModelSettings(Section):

@@ -53,6 +53,7 @@ TEMPLATE = """\
 {root:<35} # {root_example}a category, or a folder of categories
 # layout = "auto"                   # mvtec, visa, mvtec3d or folder
 # category = "screw"                # example: where root holds several
+# roi = [280, 0, 720, 720]          # example: x, y, width, height of the part of each picture to look at
 
 [model]
 {backbone:<35} # wide_resnet50_2 (the paper's), resnet50, resnet34, resnet18, efficientnet_lite0

@@ -152,7 +152,7 @@ def _rebuilt_name(manifest: EngineFacts) -> str:
     """What `build` calls the engine that it makes of the model."""
     height, width = manifest.frame
     frame = (width, height) if _framed(manifest) else None
-    return f"{graph_stem(manifest.model, frame, manifest.batch, manifest.roi)}.{manifest.backend}.{manifest.precision}"
+    return f"{graph_stem(manifest.model, frame, manifest.batch)}.{manifest.backend}.{manifest.precision}"
 
 
 def _taken(manifest: EngineFacts) -> list[str]:
@@ -160,14 +160,13 @@ def _taken(manifest: EngineFacts) -> list[str]:
     height, width = manifest.frame
     return [
         *(["--frame", f"{width}x{height}"] if _framed(manifest) else []),
-        *(["--roi", ",".join(map(str, manifest.roi))] if manifest.roi else []),
         *(["--batch", str(manifest.batch)] if manifest.batch > 1 else []),
     ]
 
 
 def _framed(manifest: EngineFacts) -> bool:
-    """Whether crop and resize are in the graph."""
-    return manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
+    """Whether --frame asked for the frame: a region has one of its own."""
+    return manifest.roi is None and manifest.frame != (manifest.size, manifest.size)
 
 
 def _options(built: Mapping[str, Any]) -> list[str]:

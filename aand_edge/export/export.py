@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from aand_edge.artifacts import Precision, atomic_path
 from aand_edge.data.pictures import read_picture
-from aand_edge.data.resize import crop, resize, resize_float, resize_matrix
+from aand_edge.data.resize import Roi, crop, resize, resize_float, resize_matrix
 from aand_edge.errors import DataError, UsageError
 from aand_edge.export.graph import write_graph
 from aand_edge.export.overflow import Overflow, find_overflows, regions_to_keep
 from aand_edge.export.parity import Parity, check_parity, reference
-from aand_edge.graph_facts import GraphFacts, graph_stem, holdout_path
+from aand_edge.graph_facts import GraphFacts, frame_of, graph_stem, holdout_path
 from aand_edge.holdout import HoldoutSet
 from aand_edge.model.aand import Aand
 from aand_edge.model.fused import Colour, FrameGeometry, FusedAand
@@ -35,13 +35,12 @@ MOST_FRAMES = 64  # of a call: more cameras than one machine serves; what a call
 class ExportOptions:
     """What a graph may be asked for.
 
-    frame   width and height of the camera's frame, where the graph is to crop and resize it; None: S × S
-    roi     x, y, width, height within the frame; None: all of it
+    frame   width and height of the camera's frame, where the graph is to resize it; None: S × S. The graph of a model
+            of a region takes the frame that the region is one of
     """
 
     precision: Precision = "fp32"
     frame: tuple[int, int] | None = None
-    roi: tuple[int, int, int, int] | None = None
     colour: Colour = "BGR"
     batch: int = 1
 
@@ -72,8 +71,8 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
             f"Take --batch {MOST_FRAMES} or fewer.",
         )
     model, card = load_model(folder)
-    geometry = _geometry(options, model.size)
-    frame = (options.frame[1], options.frame[0]) if options.frame else (model.size, model.size)
+    frame, roi = frame_of(card, options.frame)
+    geometry = _geometry(frame, roi, model.size) if card.region or options.frame else None
     facts = GraphFacts(
         name=card.name,
         backbone=card.backbone,
@@ -83,7 +82,7 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         precision=options.precision,
         weights=str(card.weights["sha256"]),
         batch=options.batch,
-        roi=options.roi,
+        roi=roi,
     )
     names = _drawn(card.holdout, 3 * frame[0] * frame[1])
     frames = _holdout_frames(Path(card.data["root"]), names, frame)
@@ -91,12 +90,12 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
     if options.colour == "BGR":
         frames = np.ascontiguousarray(frames[..., ::-1])
     fused, kept, overflows = _fuse(model, options, geometry, frames)
-    stem = graph_stem(card.name, options.frame, options.batch, options.roi)
+    stem = graph_stem(card.name, None if card.region else options.frame, options.batch)
     graph, holdout = folder / f"{stem}.{options.precision}.onnx", holdout_path(folder, stem)
     with atomic_path(graph) as candidate:
         write_graph(fused, replace(facts, float32=kept), candidate, graph)
         parity = check_parity(candidate, frames, expected, options.precision, progress, graph.name)
-    HoldoutSet(frames, expected.scores, names, options.colour, options.roi, facts.weights).write(holdout)
+    HoldoutSet(frames, expected.scores, names, options.colour, roi, facts.weights).write(holdout)
     return Exported(graph, holdout, replace(facts, float32=kept), parity, overflows)
 
 
@@ -113,16 +112,10 @@ def _fuse(
     return halved, kept, tuple(overflows)
 
 
-def _geometry(options: ExportOptions, size: int) -> FrameGeometry | None:
-    if options.frame is None:
-        if options.roi is not None:
-            raise UsageError("--roi needs the frame that it is a part of", "Give --frame WIDTHxHEIGHT too.")
-        return None
-    width, height = options.frame
-    x, y, w, h = roi = options.roi or (0, 0, width, height)
-    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
-        raise UsageError(f"The region {w}x{h}+{x}+{y} leaves the frame of {width}x{height}", "Check --roi.")
-    return FrameGeometry(torch.tensor(resize_matrix(h, size)), torch.tensor(resize_matrix(w, size)), roi)
+def _geometry(frame: tuple[int, int], roi: Roi | None, size: int) -> FrameGeometry:
+    _, _, width, height = looked_at = roi or (0, 0, frame[1], frame[0])
+    rows, columns = resize_matrix(height, size), resize_matrix(width, size)
+    return FrameGeometry(torch.tensor(rows), torch.tensor(columns), looked_at)
 
 
 def _drawn(names: list[str], size: int) -> tuple[str, ...]:

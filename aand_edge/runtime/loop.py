@@ -254,7 +254,7 @@ def check_frame(frame: Frame, manifest: EngineManifest) -> None:
     (height, width), (wanted_height, wanted_width) = frame.picture.shape[:2], manifest.frame
     raise DataError(
         f"{frame.name} is {width}x{height}, and the engine looks at a region of {wanted_width}x{wanted_height}",
-        "Give it frames of that size, or build for this one with --frame and --roi.",
+        "Give it frames of that size, or train on pictures of this size.",
     )
 
 

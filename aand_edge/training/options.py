@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from aand_edge.artifacts import FALSE_REJECTS
+from aand_edge.data.resize import Roi
 from aand_edge.errors import UsageError
 from aand_edge.model.choices import HARD_PATCHES, check_size, find_backbone
 from aand_edge.training.recipe import Recipe
@@ -22,6 +23,7 @@ class TrainingOptions:
     backbone: str = "wide_resnet50_2"
     size: int = 256
     weights: Path | None = None
+    roi: Roi | None = None  # x, y, width, height of the part of each picture that is looked at
     amplify: bool = True
     hard_patches: int = HARD_PATCHES
     levels: Levels = "equal"  # what they count in the map

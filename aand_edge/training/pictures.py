@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
+from aand_edge.artifacts import Region
+from aand_edge.data.checks import DataReport
 from aand_edge.data.foreground import foreground
 from aand_edge.data.layouts import Sample
 from aand_edge.data.pictures import PICTURE_SUFFIXES, read_bytes, read_picture
-from aand_edge.data.resize import resize
+from aand_edge.data.resize import Roi, crop, resize
 from aand_edge.data.synthesis import Synthesiser, procedural_textures
 from aand_edge.errors import DataError, UsageError
 
@@ -38,15 +42,49 @@ class TrainingPictures:
         return len(self.pictures)
 
 
-def load_pictures(samples: Sequence[Sample], size: int) -> Tensor:
+def region_of(report: DataReport, roi: Roi | None) -> Region | None:
+    """The region of the checked pictures that is looked at. Raises UsageError where it does not lie in all of them."""
+    if roi is None:
+        return None
+    if len(report.sizes) > 1:
+        raise UsageError(
+            f"The pictures have {len(report.sizes)} sizes ({', '.join(report.sizes)}), and a region is one of one size",
+            "Leave --roi out, or keep to pictures of one camera.",
+        )
+    width, height = map(int, next(iter(report.sizes)).split("x"))
+    try:
+        return Region(frame=(height, width), roi=roi)
+    except ValidationError:
+        x, y, w, h = roi
+        raise UsageError(
+            f"The region {w}x{h}+{x}+{y} leaves the pictures of {width}x{height}", "Check --roi."
+        ) from None
+
+
+def as_network_sees(picture: NDArray[np.uint8], size: int, region: Region | None = None) -> NDArray[np.uint8]:
+    """uint8 (size, size, 3) of a picture (H, W, 3): what of it a model looks at, squeezed to a square.
+
+    Raises DataError where the picture is not of the size that the region is told in.
+    """
+    if region is None:
+        return resize(picture, size, size)
+    if picture.shape[:2] != region.frame:
+        raise DataError(
+            f"A picture of {picture.shape[1]}x{picture.shape[0]} does not have the region {region}",
+            "Take pictures of the camera that the model was trained for.",
+        )
+    return resize(crop(picture, region.roi), size, size)
+
+
+def load_pictures(samples: Sequence[Sample], size: int, region: Region | None = None) -> Tensor:
     """uint8 (N, 3, size, size), RGB, resized as every other part of aand-edge resizes."""
-    pictures = np.stack([resize(read_picture(sample.path), size, size) for sample in samples])
+    pictures = np.stack([as_network_sees(read_picture(sample.path), size, region) for sample in samples])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 
 
-def load_training(samples: Sequence[Sample], size: int) -> TrainingPictures:
+def load_training(samples: Sequence[Sample], size: int, region: Region | None = None) -> TrainingPictures:
     """The pictures with their automatic foreground."""
-    pictures = load_pictures(samples, size)
+    pictures = load_pictures(samples, size, region)
     masks = [foreground(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())) for picture in pictures]
     return TrainingPictures(pictures, torch.from_numpy(np.stack(masks))[:, None])
 

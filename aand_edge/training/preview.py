@@ -14,7 +14,7 @@ from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category
 from aand_edge.training.loop import epoch_generator
 from aand_edge.training.options import TrainingOptions
-from aand_edge.training.pictures import build_synthesiser, load_training
+from aand_edge.training.pictures import build_synthesiser, load_training, region_of
 
 COLUMNS, ROWS = 6, 4
 OUTLINE = (255, 64, 32)  # RGB
@@ -22,10 +22,11 @@ OUTLINE = (255, 64, 32)  # RGB
 
 def write_preview(category: Category, path: Path, options: TrainingOptions) -> None:
     """Write a PNG of 24 training pictures with synthetic anomalies, their masks outlined."""
-    check_category(category).raise_for_problems()
+    report = check_category(category)
+    report.raise_for_problems()
     generator = epoch_generator(options.seed, "preview", 0)
     rows = torch.randint(len(category.train), (COLUMNS * ROWS,), generator=generator).tolist()
-    training = load_training([category.train[row] for row in rows], options.size)
+    training = load_training([category.train[row] for row in rows], options.size, region_of(report, options.roi))
     synthesiser = build_synthesiser(training, options.textures, generator)
     synthetic = synthesiser(training.pictures, training.foreground, generator)
     tiles = [_tile(picture, mask) for picture, mask in zip(synthetic.pictures, synthetic.mask, strict=True)]

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aand_edge.artifacts import CARD, ModelCard, check_writable, write_json
+from aand_edge.artifacts import CARD, ModelCard, Region, check_writable, write_json
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.errors import ArtefactMismatchError
@@ -34,6 +34,7 @@ from aand_edge.training.pictures import (
     build_synthesiser,
     load_pictures,
     load_training,
+    region_of,
     split_holdout,
 )
 from aand_edge.training.stages import AdvancedFeatures, AmplifyStep, DistillStep
@@ -48,6 +49,7 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     report.raise_for_problems()
     for warning in report.warnings:
         watcher.warned(warning)
+    region = region_of(report, options.roi)
     torch.manual_seed(options.seed)
     model = Aand(options.backbone, options.size, options.amplify)
     origin = load_teacher(model.teacher, model.backbone, options.weights)
@@ -60,12 +62,14 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
             "each step takes all of them; a smaller --batch makes more steps of them"
         )
     options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
-    run = Run(model, load_training(kept, options.size), folder, options, compute, watcher, report.digest)
+    run = Run(model, load_training(kept, options.size, region), folder, options, compute, watcher, report.digest)
     run.execute(origin)
     if options.levels != "equal":
-        model.level_weights = weights_on(model, load_pictures(held_out, options.size), compute, options.levels)
-    scores = score(model, held_out, compute)
+        pictures = load_pictures(held_out, options.size, region)
+        model.level_weights = weights_on(model, pictures, compute, options.levels)
+    scores = score(model, held_out, compute, region)
     card = _card(category, report.digest, held_out, options, origin, run, scores)
+    card.region = region
     card.weights["sha256"] = save_model(folder, model)
     write_json(folder / HISTORY, run.progress.history)
     card.write(folder / CARD)
@@ -138,6 +142,7 @@ class Run:
         return {
             "backbone": options.backbone,
             "size": options.size,
+            "roi": list(options.roi) if options.roi else None,
             "amplify": options.amplify,
             "hard_patches": options.hard_patches,
             "levels": options.levels,
@@ -151,7 +156,7 @@ class Run:
         }
 
     def _check_same_run(self, snapshot: Snapshot) -> None:
-        before = {"levels": "equal", **snapshot.run}  # snapshots of before do not tell
+        before = {"levels": "equal", "roi": None, **snapshot.run}  # snapshots of before do not tell
         changed = [key for key, value in self.asked.items() if before.get(key) != value]
         if changed:
             raise ArtefactMismatchError(
@@ -169,10 +174,12 @@ def _difference(before: Any, now: Any) -> str:
     return f"{before}, now {now}"
 
 
-def score(model: Aand, samples: Sequence[Sample], compute: Compute) -> NDArray[np.float32]:
+def score(
+    model: Aand, samples: Sequence[Sample], compute: Compute, region: Region | None = None
+) -> NDArray[np.float32]:
     """float32 (N,): the model's scores of these pictures, in float32."""
     model.eval()
-    pictures = load_pictures(samples, model.size)
+    pictures = load_pictures(samples, model.size, region)
     with torch.no_grad(), full_float32():
         parts = [model(compute.pictures(pictures[rows]).float())[1].cpu() for rows in in_chunks(len(pictures), 8)]
     return torch.cat(parts).numpy()

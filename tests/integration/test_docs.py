@@ -181,7 +181,7 @@ def refusal(words: list[str]) -> str | None:
         ("run test:// --trigger gipo://18", "trigger"),
         ("run test:// --page everywhere", "page"),
         ("export --frame 1280:720", "is no frame size"),
-        ("export --roi 1,2,3", "is no region"),
+        ("train --roi 1,2,3", "is no region"),
     ],
 )
 def test_a_command_that_would_be_refused_is_found(line: str, why: str) -> None:

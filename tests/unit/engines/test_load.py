@@ -76,11 +76,14 @@ def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) 
     )
     assert "--backend onnxruntime --false-rejects 0.1`" in rebuild_hint(manifest)
     by_hand = {**other, "threshold": Threshold(value=0.5, rule="manual")}
-    assert "--frame 1280x720 --roi 280,0,720,720 --threads 2`" in rebuild_hint(manifest.model_copy(update=by_hand))
+    whole = {**by_hand, "roi": None}
+    assert "--frame 1280x720 --threads 2`" in rebuild_hint(manifest.model_copy(update=whole))
+    assert "--backend onnxruntime --threads 2`" in rebuild_hint(manifest.model_copy(update=by_hand)), "the model's own"
     assert "It is called" not in rebuild_hint(manifest)
-    assert rebuild_hint(manifest.model_copy(update=other)).endswith(
-        "`. It is called tiny-1280x720-roi280-0-720-720.onnxruntime.fp32 then."
-    ), "an older version left the region out of the name"
+    assert rebuild_hint(manifest.model_copy(update=other)).endswith("--threads 2 --false-rejects 0.1`.")
+    assert rebuild_hint(manifest.model_copy(update={"frame": (720, 1280)})).endswith(
+        "`. It is called tiny-1280x720.onnxruntime.fp32 then."
+    ), "an older version left the frame out of the name"
     four = manifest.model_copy(update={"model": "line 1", "batch": 4, "colour": "RGB"})
     assert (
         "`aand-edge export 'line 1' --precision fp32 --batch 4 --colour RGB && "

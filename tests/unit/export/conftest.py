@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from aand_edge.artifacts import ModelCard
+from aand_edge.artifacts import ModelCard, Region
 from aand_edge.export.export import Exported, ExportOptions, export_model
 from aand_edge.model.aand import Aand
 from aand_edge.training.checkpoint import save_model
@@ -54,11 +55,22 @@ Export = Callable[..., Exported]
 
 
 @pytest.fixture(scope="package")
-def export(model: Path) -> Export:
-    """Exports the model once for each set of options."""
+def of_region(model: Path) -> Path:
+    """The same model, as if trained on a region of its pictures: 120 × 100 pixels of 200 × 120."""
+    folder = model.parent / "region"
+    shutil.copytree(model, folder, ignore=lambda _, names: {name for name in names if name.startswith("part.")})
+    card = ModelCard.read(model / "card.json")
+    card.name, card.region = "region", Region(frame=(120, 200), roi=(40, 10, 120, 100))
+    card.write(folder / "card.json")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def export(model: Path, of_region: Path) -> Export:
+    """Exports the model, or region=True the one of a region, once for each set of options."""
 
     @lru_cache
-    def exported(**options: Any) -> Exported:
-        return export_model(model, ExportOptions(**options))
+    def exported(region: bool = False, **options: Any) -> Exported:
+        return export_model(of_region if region else model, ExportOptions(**options))
 
     return exported

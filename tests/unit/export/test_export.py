@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -75,26 +76,42 @@ def test_held_out_pictures_travel_as_the_graph_takes_them(export: Export) -> Non
         assert session.run(["score"], {"image": frame[None]})[0][0] == pytest.approx(score, abs=1e-4)
 
 
-@pytest.mark.parametrize(("roi", "mark"), [(None, ""), ((40, 10, 120, 100), "-roi40-10-120-100")])
-def test_crop_and_resize_go_into_the_graph(export: Export, roi: tuple[int, int, int, int] | None, mark: str) -> None:
-    exported = export(frame=FRAME, roi=roi)
-    assert exported.graph.name == f"part-200x120{mark}.fp32.onnx"
+def test_resize_goes_into_the_graph(export: Export) -> None:
+    exported = export(frame=FRAME)
+    assert exported.graph.name == "part-200x120.fp32.onnx"
     assert exported.facts.frame == (120, 200)
-    assert exported.facts.roi == roi
+    assert exported.facts.roi is None
     assert HoldoutSet.read(exported.holdout).frames.shape == (3, 120, 200, 3)
 
 
-def test_graphs_of_two_regions_lie_side_by_side(model: Path, export: Export) -> None:
-    regions = [(40, 10, 120, 100), (0, 0, 120, 100)]
-    exported = [export(frame=FRAME, roi=roi) for roi in regions]
-    for roi, one in zip(regions, exported, strict=True):
-        written = one.graph.stat().st_mtime_ns
-        taken = Taken("200x120", ",".join(map(str, roi)))
-        files = find_graph(Workspace.open(model), str(model), "fp32", taken)
-        assert files == GraphFiles(one.graph, one.holdout)
-        assert one.graph.stat().st_mtime_ns == written, "it serves as it lies there"
-        assert GraphFacts.from_graph(files.graph).roi == roi
-        assert HoldoutSet.read(files.holdout).roi == roi
+def test_the_graph_of_a_region_crops_the_frames_that_it_was_trained_on(of_region: Path, export: Export) -> None:
+    exported = export(region=True)
+    assert exported.graph.name == "region.fp32.onnx", "the region is the model's own"
+    assert (exported.facts.frame, exported.facts.roi) == ((120, 200), (40, 10, 120, 100))
+    holdout = HoldoutSet.read(exported.holdout)
+    whole = [cv2.imread(str(of_region.parent / "data" / name)) for name in holdout.names]
+    assert np.array_equal(holdout.frames, np.stack(whole)), "the camera's frames, as they are"
+    session = ort.InferenceSession(str(exported.graph))
+    (anomaly_map,) = session.run(["anomaly_map"], {"image": whole[0][None]})
+    whole[0][:10], whole[0][:, :40], whole[0][110:], whole[0][:, 160:] = 0, 0, 0, 0
+    assert np.array_equal(session.run(["anomaly_map"], {"image": whole[0][None]})[0], anomaly_map)
+
+
+@pytest.mark.parametrize("asked", [None, "200x120"])
+def test_a_graph_of_a_region_serves_as_it_lies_there(of_region: Path, export: Export, asked: str | None) -> None:
+    exported = export(region=True)
+    written = exported.graph.stat().st_mtime_ns
+    files = find_graph(Workspace.open(of_region), str(of_region), "fp32", Taken(asked))
+    assert files == GraphFiles(exported.graph, exported.holdout)
+    assert exported.graph.stat().st_mtime_ns == written
+
+
+def test_a_model_of_a_region_takes_no_other_frame(of_region: Path) -> None:
+    sentence = "looks at the region 120x100\\+40\\+10 of 200x120. Leave --frame 400x240 out"
+    with pytest.raises(UsageError, match=sentence):
+        export_model(of_region, ExportOptions(frame=(400, 240)))
+    with pytest.raises(UsageError, match=sentence):
+        find_graph(Workspace.open(of_region), str(of_region), "fp32", Taken("400x240"))
 
 
 def test_a_batch_is_static(model: Path, export: Export) -> None:
@@ -138,8 +155,6 @@ def test_a_graph_that_differs_is_not_kept(model: Path, monkeypatch: pytest.Monke
     ("options", "sentence"),
     [
         (ExportOptions(precision="int8"), "fp32 or fp16"),
-        (ExportOptions(roi=(0, 0, 10, 10)), "--frame"),
-        (ExportOptions(frame=FRAME, roi=(150, 0, 100, 50)), "leaves the frame"),
         (ExportOptions(batch=0), "--batch 1"),
         (ExportOptions(batch=100_000), "A batch of 100000 is too large.+--batch 64"),
     ],

@@ -30,9 +30,9 @@ def test_a_network_for_any_batch_answers_as_the_static_one(
 
 
 def test_a_frame_with_a_region_serves_any_batch_too(export: Callable[..., Exported], tmp_path: Path) -> None:
-    exported = export(frame=(200, 120), roi=(40, 10, 120, 100))
+    exported = export(region=True)
     packed = serve_graph(tmp_path, exported.graph, exported.holdout, Serving(4), 0.3)
-    assert packed.folder.name == "part-200x120-roi40-10-120-100-fp32"
+    assert packed.folder.name == "region-fp32"
     assert packed.manifest.frame == (120, 200)
     assert packed.manifest.roi == (40, 10, 120, 100)
     assert "dims: [ 120, 200, 3 ]" in (packed.folder / "config.pbtxt").read_text()

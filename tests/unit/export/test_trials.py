@@ -31,7 +31,7 @@ def test_few_pictures_carry_several_anomalies_each(export: Export) -> None:
 
 
 def test_maps_of_a_region_are_laid_into_the_frame(export: Export) -> None:
-    exported = export(frame=(200, 120), roi=(40, 10, 120, 100))
+    exported = export(region=True)
     judged = synthetic_set(HoldoutSet.read(exported.holdout), exported.facts)
     shape = map_shape(exported.facts)
     assert shape != (64, 64)

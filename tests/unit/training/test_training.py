@@ -18,15 +18,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from aand_edge.artifacts import ModelCard, sha256_file
+from aand_edge.artifacts import ModelCard, Region, sha256_file
 from aand_edge.data.layouts import Category, Sample
+from aand_edge.data.resize import Roi
 from aand_edge.errors import ArtefactMismatchError, DataError, TrainingError, UsageError
 from aand_edge.model.aand import EQUAL, Aand, cosine_distance
 from aand_edge.training import loop
 from aand_edge.training.checkpoint import Snapshot, load_model, save_model
 from aand_edge.training.compute import Compute
 from aand_edge.training.options import Levels, TrainingOptions
-from aand_edge.training.pictures import load_pictures, load_training, split_holdout
+from aand_edge.training.pictures import as_network_sees, load_pictures, load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
 from aand_edge.training.stages import AdvancedFeatures, DistillStep
 from aand_edge.training.train import train
@@ -156,6 +157,43 @@ def test_levels_are_as_large_or_vary_as_much_on_good_parts(
     assert card.weights["sha256"] != plain.weights["sha256"], "a graph of the one would serve the other"
 
 
+def test_what_lies_beside_a_region_is_never_seen(category: Category, options: TrainingOptions, tmp_path: Path) -> None:
+    options = replace(options, roi=(8, 4, 48, 56), levels="scaled")
+    card = train(category, tmp_path / "m", options, Silent())
+    assert card.region == Region(frame=(64, 64), roi=(8, 4, 48, 56))
+    for sample in category.train:
+        picture = cv2.imread(str(sample.path))
+        picture[:4], picture[60:], picture[:, :8], picture[:, 56:] = 0, 255, 0, 255
+        cv2.imwrite(str(sample.path), picture)
+    again = train(category, tmp_path / "again", options, Silent())
+    assert again.weights["sha256"] == card.weights["sha256"]
+    assert again.threshold == card.threshold
+
+
+@pytest.mark.parametrize(
+    ("roi", "sentence"), [((8, 4, 48, 61), "leaves the pictures of 64x64"), ((-1, 0, 9, 9), "leaves")]
+)
+def test_a_region_that_does_not_lie_in_the_pictures_is_refused(
+    category: Category, options: TrainingOptions, tmp_path: Path, roi: Roi, sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        train(category, tmp_path / "m", replace(options, roi=roi), Silent())
+
+
+def test_a_region_of_pictures_of_two_sizes_is_refused(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(category.train[0].path), np.full((80, 64, 3), 60, np.uint8))
+    with pytest.raises(UsageError, match=r"have 2 sizes \(64x64, 64x80\).+Leave --roi out"):
+        train(category, tmp_path / "m", replace(options, roi=(0, 0, 32, 32)), Silent())
+
+
+def test_a_picture_of_another_camera_does_not_have_the_region() -> None:
+    region = Region(frame=(64, 64), roi=(8, 4, 48, 56))
+    with pytest.raises(DataError, match=r"A picture of 80x64 does not have the region 48x56\+8\+4 of 64x64"):
+        as_network_sees(np.zeros((64, 80, 3), np.uint8), 64, region)
+
+
 @pytest.mark.parametrize("moment", [("amplify", 1, 1), ("distill", 0, 2), ("distill", 2, 1)])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     category: Category, options: TrainingOptions, tmp_path: Path, moment: tuple[str, int, int]
@@ -208,7 +246,7 @@ def test_a_snapshot_of_another_run_is_refused_unless_told_to_start_over(
     assert ModelCard.read(tmp_path / "m/card.json").seed == 5
 
 
-def test_a_snapshot_of_before_the_levels_were_told_is_one_of_equal_levels(
+def test_a_snapshot_of_before_levels_and_region_were_told_is_one_of_equal_levels_and_whole_pictures(
     category: Category, options: TrainingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -216,6 +254,7 @@ def test_a_snapshot_of_before_the_levels_were_told_is_one_of_equal_levels(
     snapshot = Snapshot.read(tmp_path / "m")
     assert snapshot is not None
     snapshot.run.pop("levels")
+    snapshot.run.pop("roi")
     monkeypatch.setattr(Snapshot, "read", lambda folder: snapshot)
     with pytest.raises(ArtefactMismatchError, match=r"another levels"):
         train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())

@@ -1,4 +1,4 @@
-"""The figures that README prints are those of benchmarks/results, rounded as they are shown."""
+"""The figures that the documents print are those of benchmarks/results, rounded as they are shown."""
 
 from __future__ import annotations
 
@@ -11,14 +11,29 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-README = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
-SECTION = (
-    (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## What was measured")[2].partition("\n## ")[0]
-)
+
+def read(document: str) -> str:
+    return (REPOSITORY / document).read_text(encoding="utf-8")
+
+
+def section(document: str, heading: str) -> str:
+    found = read(document).partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert found, f"{document} has no section {heading}"
+    return found
+
+
+DOCUMENTS = "README.md", "benchmarks/README.md", "benchmarks/notes.md", "docs/int8.md"
+TEXTS = {each: " ".join(read(each).split()) for each in DOCUMENTS}
+SECTIONS = {
+    "README.md": section("README.md", "What was measured"),
+    "benchmarks/README.md": section("benchmarks/README.md", "What was found"),
+    "docs/int8.md": read("docs/int8.md"),
+}
 ACCURACY = "image_auroc", "pixel_auroc", "aupro"
 
-# A text that must stand in README, with the format of each figure in it, and where the figures are: FILE:PATH. In a
-# path `field=value` chooses items of a list and `*` stands for any letters; what is found is averaged. `a ÷ b` divides.
+# A text that must stand in one of them, with the format of each figure in it, and where the figures are: FILE:PATH. In
+# a path `field=value` chooses items of a list and `*` stands for any letters; what is found is averaged. `a ÷ b`
+# divides, `a + b` adds.
 Figure = tuple[str, list[str]]
 
 
@@ -27,20 +42,26 @@ def run_of(file: str, method: str) -> list[str]:
     return [f"accuracy-{file}:rows/method={method}/{each}" for each in ACCURACY]
 
 
-def engine(file: str, name: str, reference: str = "", memory: bool = False) -> list[str]:
-    """A row of bench: P50, how much faster than `reference`, accuracy, memory."""
+def engine(file: str, name: str, reference: str = "", whole: bool = False) -> list[str]:
+    """A row of bench: P50, how much faster than `reference`, accuracy; the whole of it: verdicts and memory too."""
     here = f"{file}:engines/name={name}"
     faster = [f"{file}:engines/name={reference}/latency_ms/p50 ÷ {here}/latency_ms/p50"] if reference else []
+    verdicts = (f"{here}/false_rejects", f"{file}:pictures/good", f"{here}/missed", f"{file}:pictures/anomalous")
     return [
         f"{here}/latency_ms/p50",
         *faster,
         *(f"{here}/{each}" for each in ACCURACY),
-        *([f"{here}/memory_mb"] if memory else []),
+        *([*verdicts, f"{here}/memory_mb"] if whole else []),
     ]
 
 
 def peer(name: str, *more: str) -> list[str]:
     return [f"peers-int8:rows/name={name}/{each}" for each in ("latency_ms/p50", *more)]
+
+
+def precisions(file: str, rows: str, names: tuple[str, ...]) -> list[str]:
+    """P50 in each precision."""
+    return [f"{file}:{rows}/name={name}/latency_ms/p50" for name in names]
 
 
 def rival(name: str) -> list[str]:
@@ -53,7 +74,8 @@ COOKIE = "cookie-efficientnet_lite0"
 EVEN = "ways/each level over its standard deviation*"
 THREE = "{:.3f} / {:.3f} / {:.3f}"
 DEMO = "{:.3f} | {:.3f} | {:.3f} |"
-SCREW = DEMO + " {:.0f} MiB |"
+SCREW = DEMO + " {:.0f} of {:.0f} | {:.0f} of {:.0f} | {:.0f} MiB |"
+BARE = "{:.1f} | {:.1f} | {:.1f}"
 FIGURES: list[Figure] = [
     (
         f"| cookie (31 pictures), `efficientnet_lite0`, short schedule | {THREE} | {THREE} | {THREE} |",
@@ -108,23 +130,50 @@ FIGURES: list[Figure] = [
     (f"| PyTorch eager | {{:.1f}} ms | | {DEMO}", engine("demo", "*.torch-eager")),
     (
         f"| OpenVINO fp32 | {{:.1f}} ms | {{:.1f}}× as fast | {SCREW}",
-        engine("screw-resnet18", "*.fp32", "*.torch-eager", memory=True),
+        engine("screw-resnet18", "*.fp32", "*.torch-eager", whole=True),
     ),
     (
         f"| OpenVINO fp16 (runs in bfloat16 there, the map in float32) | {{:.1f}} ms | {{:.1f}}× | {SCREW}",
-        engine("screw-resnet18", "*.fp16", "*.torch-eager", memory=True),
+        engine("screw-resnet18", "*.fp16", "*.torch-eager", whole=True),
     ),
     (
         f"| OpenVINO int8 | {{:.1f}} ms | {{:.1f}}× | {SCREW}",
-        engine("screw-resnet18", "*.int8", "*.torch-eager", memory=True),
+        engine("screw-resnet18", "*.int8", "*.torch-eager", whole=True),
     ),
-    (f"| PyTorch eager | {{:.1f}} ms | | {SCREW}", engine("screw-resnet18", "*.torch-eager", memory=True)),
+    (f"| PyTorch eager | {{:.1f}} ms | | {SCREW}", engine("screw-resnet18", "*.torch-eager", whole=True)),
     (
         "int8 is **{:.1f} times as fast as fp32** in the steadier run of the plot below, and was {:.1f} times",
         [
             "screw-pareto:engines/name=*18*.fp32/latency_ms/p50 ÷ screw-pareto:engines/name=*18*.int8/latency_ms/p50",
             "screw-resnet18:engines/name=*.fp32/latency_ms/p50 ÷ screw-resnet18:engines/name=*.int8/latency_ms/p50",
         ],
+    ),
+    (
+        "F1 from {:.3f} to {:.3f}, and {:.0f} of the {:.0f} verdicts are others",
+        [
+            "screw-resnet18:engines/name=*.fp32/f1_max",
+            "screw-resnet18:engines/name=*.int8/f1_max",
+            "screw-resnet18:engines/name=*.int8/flips",
+            "screw-resnet18:pictures/good + screw-resnet18:pictures/anomalous",
+        ],
+    ),
+    (
+        "shifts scores and swaps close ones ({:.0f} of the {:.0f} verdicts on screw changed",
+        [
+            "screw-resnet18:engines/name=*.int8/flips",
+            "screw-resnet18:pictures/good + screw-resnet18:pictures/anomalous",
+        ],
+    ),
+    (
+        f"| `wide_resnet50_2` | {BARE} | `benchmarks/results/peers-int8.md` |",
+        precisions("peers-int8", "rows", ("AAND fp32", "AAND fp16", "AAND int8")),
+    ),
+    *(
+        (
+            f"| `{backbone}` | {BARE} | `benchmarks/results/screw-pareto.md` |",
+            precisions("screw-pareto", "engines", tuple(f"*{backbone}*.{each}" for each in ("fp32", "fp16", "int8"))),
+        )
+        for backbone in ("resnet18", "efficientnet_lite0")
     ),
     (
         "in bfloat16, our int8 is {:.1f} times as fast",
@@ -134,10 +183,11 @@ FIGURES: list[Figure] = [
         ],
     ),
     (
-        "**Our int8 takes {:.1f} times as long as anomalib's own**",
+        "**our int8 takes {:.1f} times as long as anomalib's own**, and our fp32 {:.1f} times as long as its fp32",
         [
-            "peers-int8:rows/name=AAND int8/latency_ms/p50 "
-            "÷ peers-int8:rows/name=anomalib reverse distillation wide_resnet50_2 int8/latency_ms/p50"
+            f"peers-int8:rows/name=AAND {each}/latency_ms/p50 "
+            f"÷ peers-int8:rows/name=anomalib reverse distillation wide_resnet50_2 {each}/latency_ms/p50"
+            for each in ("int8", "fp32")
         ],
     ),
     (
@@ -149,7 +199,8 @@ FIGURES: list[Figure] = [
         ],
     ),
     (
-        "(AUPRO {:.3f} and {:.3f}). In fp16 and int8 they take {:.1f} and {:.1f} ms",
+        "(AUPRO {:.3f} and {:.3f}). At its fastest, `efficientnet_lite0` takes {:.1f} ms (fp16) and "
+        "`resnet18` {:.1f} ms (int8)",
         [
             "screw-pareto:engines/name=*lite0*.fp32/aupro",
             "screw-pareto:engines/name=*18*.fp32/aupro",
@@ -213,15 +264,15 @@ FIGURES: list[Figure] = [
         ["soak:accounted", "soak:mqtt/sent"],
     ),
     (
-        "memory grew by {:.1f} ± {:.1f} MB an hour",
+        "resident memory grew {:.1f} ± {:.1f} MB an hour",
         ["soak:growth/memory_mb/slope_an_hour", "soak:growth/memory_mb/standard_error"],
     ),
     (
-        "holds of it by {:.1f} ± {:.1f}",
+        "allocated memory did not grow ({:.1f} ± {:.1f})",
         ["soak:growth/allocated_mb/slope_an_hour", "soak:growth/allocated_mb/standard_error"],
     ),
     (
-        "read {:.1f} ± {:.1f} and {:.1f} ± {:.1f} (`soak-steady.md`)",
+        "read {:.1f} ± {:.1f} and {:.1f} ± {:.1f}, over a quarter of an hour only (`results/soak-steady.md`)",
         [
             f"soak-steady:growth/{what}/{which}"
             for what in ("memory_mb", "allocated_mb")
@@ -235,6 +286,9 @@ FIGURES: list[Figure] = [
 
 def figure(place: str) -> float:
     """What stands there; the mean where several do."""
+    one, mark, other = place.partition(" + ")
+    if mark:
+        return figure(one) + figure(other)
     over, mark, under = place.partition(" ÷ ")
     if mark:
         return figure(over) / figure(under)
@@ -260,17 +314,19 @@ def chosen(value: Any, step: str) -> list[Any]:
 
 
 def filled(text: str, places: list[str]) -> str:
-    """The text with its figures, as README sets them: −0.5, 37 %."""
+    """The text with its figures, as the documents set them: −0.5, 37 %."""
     return re.sub(r"(\d)%", r"\1 %", re.sub(r"-(?=\d)", "−", text.format(*map(figure, places))))
 
 
 @pytest.mark.parametrize(("text", "places"), FIGURES, ids=[re.sub(r"\W+", " ", text).strip() for text, _ in FIGURES])
-def test_a_figure_of_readme_is_that_of_the_results(text: str, places: list[str]) -> None:
-    assert filled(text, places) in README
+def test_a_figure_of_the_documents_is_that_of_the_results(text: str, places: list[str]) -> None:
+    wanted = filled(text, places)
+    assert [each for each, words in TEXTS.items() if wanted in words], wanted
 
 
-def test_every_row_of_figures_under_what_was_measured_is_held() -> None:
+@pytest.mark.parametrize("document", SECTIONS)
+def test_every_row_of_figures_is_held(document: str) -> None:
     held = {filled(text, places) for text, places in FIGURES}
-    rows = [line for line in SECTION.splitlines() if line.startswith("|") and re.search(r"\d\.\d", line)]
+    rows = [line for line in SECTIONS[document].splitlines() if line.startswith("|") and re.search(r"\d\.\d", line)]
     assert rows
     assert [row for row in rows if row not in held] == []

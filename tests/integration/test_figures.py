@@ -90,7 +90,7 @@ FIGURES: list[Figure] = [
         ],
     ),
     (
-        f"| screw, `efficientnet_lite0`, short schedule, one seed | {THREE} | {THREE} | |",
+        f"| screw, `efficientnet_lite0`, short schedule | {THREE} | {THREE} | |",
         [*run_of("screw-efficientnet_lite0", "aand"), *run_of("screw-efficientnet_lite0", "rd")],
     ),
     (

@@ -9,12 +9,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aand_edge.engines.packages import found
 from aand_edge.errors import AandEdgeError, MissingDependencyError
 
 NO_GPU = ("driver version is insufficient", "no cuda-capable device", "no device", "failed to dlopen")
@@ -106,7 +106,7 @@ def open_cuda() -> Cuda:
 
 def missing() -> str | None:
     """Why no GPU can be used here, or None."""
-    if not (_has_cuda_python() or find_spec("pycuda")):
+    if not (_has_cuda_python() or found("pycuda")):
         return "neither cuda-python nor pycuda is installed (pip install 'aand-edge[tensorrt]')"
     try:
         cuda = CudaPython() if _has_cuda_python() else PyCuda()
@@ -117,10 +117,7 @@ def missing() -> str | None:
 
 
 def _has_cuda_python() -> bool:
-    try:
-        return find_spec("cuda.bindings.runtime") is not None
-    except ModuleNotFoundError:
-        return False
+    return found("cuda.bindings.runtime")
 
 
 class CudaPython:

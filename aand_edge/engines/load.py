@@ -12,6 +12,7 @@ from typing import Any
 
 from aand_edge.artifacts import FALSE_REJECTS, EngineFacts, EngineManifest, sha256_file
 from aand_edge.engines.base import Backend, Runner
+from aand_edge.engines.packages import first_line
 from aand_edge.engines.registry import find_backend
 from aand_edge.engines.triton.runner import ask, load_served
 from aand_edge.engines.triton.uri import TritonUri
@@ -45,9 +46,8 @@ def open_engine(engine: Path, told: EngineFacts) -> Runner:
     except ArtefactMismatchError as error:
         raise ArtefactMismatchError(error.message, rebuild_hint(told)) from None
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactMismatchError(
-            f"The options in the manifest of {engine} are wrong ({reason})", rebuild_hint(told)
+            f"The options in the manifest of {engine} are wrong ({first_line(error)})", rebuild_hint(told)
         ) from None
 
 

@@ -30,12 +30,7 @@ def find_backend(name: str = "auto") -> Backend:
     Raises UsageError for a name that there is not, MissingDependencyError for a backend that cannot work here.
     """
     if name == "auto":
-        reasons = {each: factory().runnable() for each, factory in FACTORIES.items() if each != "triton"}
-        usable = [each for each, reason in reasons.items() if reason is None]
-        if not usable:
-            told = "; ".join(f"{each}: {reason}" for each, reason in reasons.items())
-            raise MissingDependencyError(f"No engine backend works here ({told})", "Install one of them.")
-        return FACTORIES[usable[0]]()
+        return _first_that_works()
     if name not in FACTORIES:
         raise UsageError(f"There is no backend '{name}'", f"Choose one of: auto, {', '.join(FACTORIES)}.")
     backend = FACTORIES[name]()
@@ -45,6 +40,20 @@ def find_backend(name: str = "auto") -> Backend:
             f"The backend {name} does not work here: {reason}", "`aand-edge doctor` lists what does."
         )
     return backend
+
+
+def _first_that_works() -> Backend:
+    """The others' packages, which take a while to load, are not looked at."""
+    reasons = []
+    for name, factory in FACTORIES.items():
+        if name == "triton":
+            continue
+        backend = factory()
+        reason = backend.runnable()
+        if reason is None:
+            return backend
+        reasons.append(f"{name}: {reason}")
+    raise MissingDependencyError(f"No engine backend works here ({'; '.join(reasons)})", "Install one of them.")
 
 
 def availability() -> dict[str, str | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.base import Frames, Outputs, Runner, check_frames
+from aand_edge.engines.packages import missing as missing_package
 from aand_edge.engines.triton.config import MANIFEST
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
@@ -24,9 +24,7 @@ EXPORT = "Write its repository with `aand-edge export --triton DIR`."
 
 def missing() -> str | None:
     """Why no server can be asked from here, or None."""
-    if find_spec("tritonclient") is None or find_spec("grpc") is None:
-        return "the package tritonclient is not installed (pip install 'aand-edge[triton]')"
-    return None
+    return missing_package("tritonclient.grpc", "triton")
 
 
 @dataclass(frozen=True)

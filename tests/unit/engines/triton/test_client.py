@@ -152,7 +152,7 @@ def test_a_server_that_runs_something_else_is_refused(plant: Path, server: Trito
 
 
 def test_without_tritonclient_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aand_edge.engines.triton.runner.find_spec", lambda name: None)
+    monkeypatch.setattr("aand_edge.engines.packages.found", lambda module: False)
     with pytest.raises(MissingDependencyError, match=r"pip install 'aand-edge\[triton\]'"):
         load_engine(TritonUri.parse("triton://box/part"))
 

@@ -83,6 +83,7 @@ def command(
     from aand_edge.config import Workspace
     from aand_edge.engines.budget import Budget
     from aand_edge.engines.registry import find_backend
+    from aand_edge.evaluation.threshold import check_rate
 
     named_graph = model is not None and model.endswith(".onnx")
     refuse_without("--max-drop", max_drop is not None, data=data, layout=layout, category=category, max_flips=max_flips)
@@ -93,6 +94,8 @@ def command(
     asked = checked_precision(precision or settings.build.precision)
     refuse_without("--precision int8", asked == "int8", quantise=quantise, locked=locked or None)
     rate = settings.threshold.false_rejects if false_rejects is None else false_rejects
+    check_rate(rate)
+    budget = None if max_drop is None else Budget(max_drop, 1.0 if max_flips is None else max_flips)
     chosen = find_backend(backend or settings.build.backend)
     tensorrt = {"opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
     options = _options(workspace, chosen, asked, target, {"threads": threads, "server": server, **tensorrt})
@@ -100,9 +103,8 @@ def command(
     regions = parse_regions(quantise, settings.build.quantise)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
-    if max_drop is not None:
+    if budget is not None:
         _check_searchable(chosen, options, named_graph)
-        budget = Budget(max_drop, 1.0 if max_flips is None else max_flips)
         search = BudgetRequest(model, taken, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
         int8 = replace(int8, regions=_chosen(report, as_json).regions)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +15,10 @@ from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+    from aand_edge.config import Section
+
+SectionT = TypeVar("SectionT", bound="Section")
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of pictures: a category, or a root with --category.")]
 Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa, mvtec3d or folder.")]
@@ -48,6 +52,20 @@ def refused_value(error: ValidationError, command: str, **options: str) -> Usage
     name = str(first["loc"][0])
     option = options.get(name, name.replace("_", "-"))
     return UsageError(f"--{option} {first['input']}: {first['msg']}", f"See `aand-edge {command} --help`.")
+
+
+def overridden(settings: SectionT, chosen: dict[str, Any], command: str, **options: str) -> SectionT:
+    """A section of the workspace file with the options that were given; none of its fields is left open then.
+
+    Raises UsageError for a value that cannot be; `options` as in `refused_value`.
+    """
+    from pydantic import ValidationError
+
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **given})
+    except ValidationError as error:
+        raise refused_value(error, command, **options) from None
 
 
 def refuse_without(needed: str, given: bool, **options: object) -> None:

@@ -30,7 +30,7 @@ from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner, f
 from aand_edge.engines.load import check_engine, check_weight_bits, open_engine
 from aand_edge.engines.registry import find_backend
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
-from aand_edge.evaluation.threshold import held_out_threshold
+from aand_edge.evaluation.threshold import check_rate, held_out_threshold
 from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
 from aand_edge.holdout import HoldoutSet, calibration_rows
 
@@ -64,9 +64,10 @@ def build_engine(
 
     An engine that cannot run on this machine is left pending: `accept_engine` writes its manifest where it runs.
 
-    Raises UsageError where the graph has another precision, AandEdgeError where the engine does not answer as the
-    model does; then what lay there before is left as it was.
+    Raises UsageError for a rate that is none or a graph of another precision, AandEdgeError where the engine does not
+    answer as the model does; then what lay there before is left as it was.
     """
+    check_rate(request.false_rejects)
     facts = GraphFacts.from_graph(request.graph)
     if facts.precision != request.options.precision:
         raise UsageError(

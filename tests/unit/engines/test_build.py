@@ -46,6 +46,13 @@ def test_a_graph_of_another_precision_is_refused(tmp_path: Path) -> None:
     assert not asked.folder.exists()
 
 
+def test_a_rate_that_is_none_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    asked = replace(tiny_request(tmp_path), false_rejects=2.0)
+    with pytest.raises(UsageError, match=r"--false-rejects 2\.0 is not in"):
+        build_engine(asked)
+    assert not asked.folder.exists()
+
+
 def test_an_engine_that_is_far_off_is_not_kept(tmp_path: Path) -> None:
     asked = tiny_request(tmp_path)
     stored = HoldoutSet.read(asked.holdout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -27,9 +27,10 @@ from aand_edge.artifacts import (
 from aand_edge.data.pictures import brightness
 from aand_edge.data.resize import crop
 from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner, filled
-from aand_edge.engines.load import check_engine, check_weight_bits, open_engine
+from aand_edge.engines.load import check_engine, check_file, check_weight_bits, open_engine
 from aand_edge.engines.registry import find_backend
-from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.engines.triton.uri import TritonUri
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
 from aand_edge.evaluation.threshold import check_rate, held_out_threshold
 from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
 from aand_edge.holdout import HoldoutSet, calibration_rows
@@ -83,10 +84,12 @@ def build_engine(
     manifest_path = request.folder / f"{name}.json"
     if request.reuse and (existing := _reusable(request, backend, manifest_path)):
         return manifest_path, existing
+    if request.reuse and (waiting := _waiting(request, backend, pending_path(manifest_path))):
+        return pending_path(manifest_path), waiting
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
     told = _facts(request, facts, backend, built, engine)
-    if backend.runnable() is not None or backend.differences(built.device):
+    if not _runs_here(backend, built.device):
         return _leave_pending(request, engine, built, told)
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
@@ -95,6 +98,11 @@ def build_engine(
         manifest.write(record)
     pending_path(engine).unlink(missing_ok=True)
     return manifest_path, manifest
+
+
+def _runs_here(backend: Backend, device: Mapping[str, str]) -> bool:
+    """Whether an engine that is bound to these facts can be loaded on this machine."""
+    return backend.runnable() is None and not backend.differences(device)
 
 
 def engine_name(graph: Path, backend: Backend, precision: Precision) -> str:
@@ -120,7 +128,7 @@ def accept_engine(
 
 
 def pending_path(engine: Path) -> Path:
-    """NAME.plan → NAME.pending, beside it."""
+    """NAME.plan or NAME.json → NAME.pending, beside it."""
     return engine.with_suffix(".pending")
 
 
@@ -227,17 +235,35 @@ def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> E
     try:
         manifest = EngineManifest.read(manifest_path)
         check_engine(request.folder / manifest.engine, manifest, backend)
+    except (ArtefactMismatchError, MissingDependencyError):  # the latter: the GPU that it belongs to is not here
+        return None
+    threshold = manifest.threshold  # one of another rule was set on purpose, and is kept
+    kept = threshold.rule != "conformal" or threshold.asked_false_rejects == request.false_rejects
+    return manifest if kept and _same_build(request, manifest) else None
+
+
+def _waiting(request: BuildRequest, backend: Backend, record: Path) -> PendingEngine | None:
+    """The engine that waits there for another machine, if the same build would leave it there again."""
+    try:
+        waiting = PendingEngine.read(record)
+        check_file(request.folder / waiting.engine, waiting, backend)
     except ArtefactMismatchError:
         return None
-    asked = request.options.__dict__
-    same = (
-        manifest.graph_sha256 == sha256_file(request.graph)
-        and all(manifest.options[name] == asked[name] for name in manifest.options.keys() & asked.keys())
-        and tuple(manifest.device.get("targets", "").split()) == request.options.targets
-        and (manifest.budget is None) == (request.budget is None)
-        and (manifest.threshold.rule != "conformal" or manifest.threshold.asked_false_rejects == request.false_rejects)
-    )  # a threshold of another rule was set on purpose, and is kept
-    return manifest if same else None
+    again = waiting.holdout == request.holdout.name and _same_build(request, waiting)
+    return waiting if again and not _runs_here(backend, waiting.device) else None
+
+
+def _same_build(request: BuildRequest, built: EngineFacts) -> bool:
+    """Whether an engine was built from this graph with these options."""
+    asked = dict(request.options.__dict__)
+    if asked["server"]:
+        asked["server"] = str(TritonUri.parse(asked["server"]))  # with its port, as the engine's facts name it
+    return (
+        built.graph_sha256 == sha256_file(request.graph)
+        and all(built.options[name] == asked[name] for name in built.options.keys() & asked.keys())
+        and tuple(built.device.get("targets", "").split()) == request.options.targets
+        and (built.budget is None) == (request.budget is None)
+    )
 
 
 def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: BuiltEngine, engine: Path) -> EngineFacts:

@@ -100,6 +100,16 @@ def list_engines(folder: Path) -> list[Path]:
 
 def check_engine(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
     """Raises ArtefactMismatchError where the engine is not the manifest's, or belongs to another machine."""
+    check_file(engine, manifest, backend)
+    for each in backend.differences(manifest.device):
+        raise ArtefactMismatchError(
+            f"{engine} was built for {each.fact} '{each.built}', this machine has '{each.here}'",
+            rebuild_hint(manifest),
+        )
+
+
+def check_file(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
+    """Raises ArtefactMismatchError where the engine is not the manifest's, whatever machine it belongs to."""
     rebuild = rebuild_hint(manifest)
     if not engine.is_file():
         raise ArtefactMismatchError(f"The engine {engine} is missing", rebuild)
@@ -114,10 +124,6 @@ def check_engine(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
         )
     if manifest.weight_bits is not None:
         check_weight_bits(engine, manifest.weight_bits, backend, rebuild)
-    for each in backend.differences(manifest.device):
-        raise ArtefactMismatchError(
-            f"{engine} was built for {each.fact} '{each.built}', this machine has '{each.here}'", rebuild
-        )
 
 
 def check_weight_bits(what: Path, bits: int, backend: Backend, hint: str) -> None:

@@ -27,7 +27,7 @@ from aand_edge.artifacts import (
 from aand_edge.data.pictures import brightness
 from aand_edge.data.resize import crop
 from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner, filled
-from aand_edge.engines.load import check_engine, check_file, check_weight_bits, open_engine
+from aand_edge.engines.load import check_engine, check_file, check_weight_bits, export_command, open_engine
 from aand_edge.engines.registry import find_backend
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
@@ -73,12 +73,12 @@ def build_engine(
     if facts.precision != request.options.precision:
         raise UsageError(
             f"{request.graph} is an {facts.precision} graph, {request.options.precision} was asked for",
-            f"Write the other with `aand-edge export --precision {request.options.precision}`.",
+            f"Write the other with `{export_command(facts, request.options.precision)}`.",
         )
     holdout = read_holdout(request.holdout, facts)
     backend = find_backend(request.backend)
     if facts.precision == "int8":
-        again = f"aand-edge export {facts.name} --precision int8 --weight-bits {backend.int8_weight_bits()}"
+        again = export_command(facts, "int8", backend.int8_weight_bits())
         check_weight_bits(request.graph, facts.weight_bits, backend, f"Write the graph again: `{again}`.")
     name = engine_name(request.graph, backend, facts.precision)
     manifest_path = request.folder / f"{name}.json"

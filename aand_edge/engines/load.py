@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aand_edge.artifacts import FALSE_REJECTS, EngineFacts, EngineManifest, sha256_file
+from aand_edge.artifacts import FALSE_REJECTS, EngineFacts, EngineManifest, Precision, sha256_file
 from aand_edge.engines.base import Backend, Runner
 from aand_edge.engines.packages import first_line
 from aand_edge.engines.registry import find_backend
 from aand_edge.engines.triton.runner import ask, load_served
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import ArtefactMismatchError, UsageError
-from aand_edge.graph_facts import graph_stem
+from aand_edge.graph_facts import GraphFacts, graph_stem
 
 EnginePlace = Path | TritonUri
 
@@ -154,6 +154,15 @@ def rebuild_hint(manifest: EngineFacts) -> str:
     return f"Build it here: `{' && '.join(map(shlex.join, commands))}`.{told}"
 
 
+def export_command(graph: GraphFacts, precision: Precision, weight_bits: int | None = None) -> str:
+    """The command that writes a graph which takes what this one does, in that precision, on one line of a shell."""
+    words = ["aand-edge", "export", graph.name, "--precision", precision, *_taken(graph)]
+    words += ["--colour", "RGB"] if graph.colour == "RGB" else []
+    words += ["--weight-bits", str(weight_bits)] if weight_bits else []
+    words += ["--quantise", ",".join(graph.quantised)] if precision == "int8" and graph.quantised else []
+    return shlex.join(words)
+
+
 def _rebuilt_name(manifest: EngineFacts) -> str:
     """What `build` calls the engine that it makes of the model."""
     height, width = manifest.frame
@@ -161,19 +170,19 @@ def _rebuilt_name(manifest: EngineFacts) -> str:
     return f"{graph_stem(manifest.model, frame, manifest.batch, manifest.roi)}.{manifest.backend}.{manifest.precision}"
 
 
-def _taken(manifest: EngineFacts) -> list[str]:
-    """What the engine takes at a call, as the options say it."""
-    height, width = manifest.frame
+def _taken(facts: EngineFacts | GraphFacts) -> list[str]:
+    """What the engine or graph takes at a call, as the options say it."""
+    height, width = facts.frame
     return [
-        *(["--frame", f"{width}x{height}"] if _framed(manifest) else []),
-        *(["--roi", ",".join(map(str, manifest.roi))] if manifest.roi else []),
-        *(["--batch", str(manifest.batch)] if manifest.batch > 1 else []),
+        *(["--frame", f"{width}x{height}"] if _framed(facts) else []),
+        *(["--roi", ",".join(map(str, facts.roi))] if facts.roi else []),
+        *(["--batch", str(facts.batch)] if facts.batch > 1 else []),
     ]
 
 
-def _framed(manifest: EngineFacts) -> bool:
+def _framed(facts: EngineFacts | GraphFacts) -> bool:
     """Whether crop and resize are in the graph."""
-    return manifest.roi is not None or manifest.frame != (manifest.size, manifest.size)
+    return facts.roi is not None or facts.frame != (facts.size, facts.size)
 
 
 def _options(built: Mapping[str, Any]) -> list[str]:

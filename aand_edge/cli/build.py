@@ -23,7 +23,7 @@ from aand_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from aand_edge.artifacts import EngineFacts, EngineManifest
     from aand_edge.artifacts import Precision as PrecisionName
@@ -220,7 +220,7 @@ def _show(path: Path, engine: EngineFacts, report: BudgetReport | None, as_json:
     answer({"manifest": str(path), **engine.model_dump(mode="json")}, as_json, shown)
 
 
-def _pending_table(path: Path, engine: EngineFacts) -> Table:
+def _pending_table(path: Path, engine: EngineFacts) -> Group:
     from aand_edge.cli.show import facts
 
     rows = [
@@ -282,7 +282,7 @@ def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tup
     return checked_regions(regions)
 
 
-def _table(path: Path, manifest: EngineManifest) -> Table:
+def _table(path: Path, manifest: EngineManifest) -> Group:
     from aand_edge.cli.show import facts, promise
 
     acceptance, threshold = manifest.acceptance, manifest.threshold

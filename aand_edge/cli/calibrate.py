@@ -10,7 +10,7 @@ import typer
 from aand_edge.cli.options import Frame, Json, Locked, Model, Roi
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from aand_edge.export.calibrate import CalibrationTable
 
@@ -45,7 +45,7 @@ def command(
     answer({"table": str(path), **table.model_dump(mode="json")}, as_json, _summary(path, table))
 
 
-def _summary(path: Path, table: CalibrationTable) -> Table:
+def _summary(path: Path, table: CalibrationTable) -> Group:
     from aand_edge.cli.show import facts
 
     clipped = [name for name, each in table.tensors.items() if each.range < 0.999 * each.largest]

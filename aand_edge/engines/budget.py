@@ -38,8 +38,10 @@ class Budget:
 class Measured(Record):
     """What one mixture of precisions answers, on the same pictures as the others.
 
-    Figures are None where the pictures cannot define them. map_error is the mean difference from the reference's
-    map, flips the share of verdicts that differ from the reference's.
+    image_auroc, aupro   0 … 1; None where the pictures cannot define them
+    map_error            mean absolute difference from the reference's map, unitless as maps are
+    flips                share of verdicts that differ from the reference's, 0 … 1
+    latency_ms           median milliseconds a frame
     """
 
     regions: tuple[str, ...]

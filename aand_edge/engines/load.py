@@ -58,7 +58,7 @@ def read_manifest(path: EnginePlace) -> EngineManifest:
     """
     if isinstance(path, TritonUri):
         return ask(path).manifest
-    beside = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
+    beside = manifest_path(path)
     manifest = EngineManifest.read(beside)
     if beside.stem != manifest.name:
         raise ArtefactMismatchError(
@@ -66,6 +66,11 @@ def read_manifest(path: EnginePlace) -> EngineManifest:
             f"Give both their names back: {manifest.name}.json and {manifest.engine}.",
         )
     return manifest
+
+
+def manifest_path(file: Path) -> Path:
+    """Where the manifest of an engine file lies; a manifest's own path is it."""
+    return file.with_suffix(".json")
 
 
 def checked_manifest(place: EnginePlace) -> EngineManifest:

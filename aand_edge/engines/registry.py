@@ -24,6 +24,11 @@ FACTORIES: dict[str, Callable[[], Backend]] = {
 }
 
 
+def suffixes() -> list[str]:
+    """Of all backends' engine files, with the dot."""
+    return sorted({factory().suffix for factory in FACTORIES.values()})
+
+
 def find_backend(name: str = "auto") -> Backend:
     """The backend of that name; `auto` takes the first that works here.
 

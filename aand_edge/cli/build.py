@@ -79,7 +79,7 @@ def command(
 
     from aand_edge.cli.budget import BudgetRequest, search_regions
     from aand_edge.cli.graphs import Int8, Taken, find_graph
-    from aand_edge.cli.options import refuse_without
+    from aand_edge.cli.options import checked_precision, parse_regions, refuse_without
     from aand_edge.config import Workspace
     from aand_edge.engines.budget import Budget
     from aand_edge.engines.registry import find_backend
@@ -251,35 +251,6 @@ def _chosen(report: BudgetReport, as_json: bool) -> Measured:
         f"No int8 engine keeps the budget; the best, {', '.join(best.regions)}, loses {lost}",
         f"Build it with --quantise {','.join(best.regions)}, allow more, or take --precision fp16.",
     )
-
-
-def checked_precision(name: str) -> PrecisionName:
-    """The precision of that name. Raises UsageError where it cannot be built."""
-    from aand_edge.errors import UsageError
-
-    if name == "fp32":
-        return "fp32"
-    if name == "fp16":
-        return "fp16"
-    if name == "int8":
-        return "int8"
-    raise UsageError(f"There is no precision '{name}'", "Choose fp32, fp16 or int8.")
-
-
-def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """ "teacher2,bottleneck" → its parts; the workspace's where nothing was given."""
-    from aand_edge.errors import UsageError
-
-    if quantise is None:
-        return settings
-    regions = tuple(part.strip() for part in quantise.split(",") if part.strip())
-    if not regions:
-        raise UsageError("--quantise names no region", "Name some, or take --precision fp16.")
-    try:
-        from aand_edge.export.regions import checked_regions
-    except ModuleNotFoundError:  # a device has no onnx, and takes the graph as it was written
-        return regions
-    return checked_regions(regions)
 
 
 def _table(path: Path, manifest: EngineManifest) -> Group:

@@ -16,6 +16,7 @@ from aand_edge.errors import UsageError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from aand_edge.artifacts import Precision as PrecisionName
     from aand_edge.config import Section
 
 SectionT = TypeVar("SectionT", bound="Section")
@@ -41,6 +42,31 @@ Quantise = Annotated[
     str | None, typer.Option("--quantise", help="Regions of an int8 engine, with commas; `inspect GRAPH` lists them.")
 ]
 Locked = Annotated[bool, typer.Option("--locked", help="Refuse a calibration table that was made for something else.")]
+
+
+def checked_precision(name: str) -> PrecisionName:
+    """The precision of that name. Raises UsageError where it cannot be built."""
+    if name == "fp32":
+        return "fp32"
+    if name == "fp16":
+        return "fp16"
+    if name == "int8":
+        return "int8"
+    raise UsageError(f"There is no precision '{name}'", "Choose fp32, fp16 or int8.")
+
+
+def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """ "teacher2,bottleneck" → its parts; the workspace's where nothing was given."""
+    if quantise is None:
+        return settings
+    regions = tuple(part.strip() for part in quantise.split(",") if part.strip())
+    if not regions:
+        raise UsageError("--quantise names no region", "Name some, or take --precision fp16.")
+    try:
+        from aand_edge.export.regions import checked_regions
+    except ModuleNotFoundError:  # a device has no onnx, and takes the graph as it was written
+        return regions
+    return checked_regions(regions)
 
 
 def refused_value(error: ValidationError, command: str, **options: str) -> UsageError:

@@ -88,7 +88,7 @@ def build_engine(
         return pending_path(manifest_path), waiting
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
-    told = _facts(request, facts, backend, built, engine)
+    told = engine_facts(request.graph, engine.name, backend, built, request.budget)
     if not _runs_here(backend, built.device):
         return _leave_pending(request, engine, built, told)
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
@@ -266,21 +266,29 @@ def _same_build(request: BuildRequest, built: EngineFacts) -> bool:
     )
 
 
-def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: BuiltEngine, engine: Path) -> EngineFacts:
+def engine_facts(
+    graph: Path, engine: str, backend: Backend, built: BuiltEngine, budget: dict[str, Any] | None = None
+) -> EngineFacts:
+    """What an engine is that was built of a graph, as its manifest records it.
+
+    engine   name of its file
+    budget   as in `BuildRequest`
+    """
+    facts = GraphFacts.from_graph(graph)
     return EngineFacts(
-        name=engine.name.removesuffix(backend.suffix),
+        name=engine_name(graph, backend, facts.precision),
         model=facts.name,
-        engine=engine.name,
+        engine=engine,
         engine_sha256=hashlib.sha256(built.plan).hexdigest(),
-        graph=request.graph.name,
-        graph_sha256=sha256_file(request.graph),
+        graph=graph.name,
+        graph_sha256=sha256_file(graph),
         weights=facts.weights,
         size=facts.size,
         frame=facts.frame,
         colour=facts.colour,
         roi=facts.roi,
         batch=facts.batch,
-        precision=request.options.precision,
+        precision=facts.precision,
         executed=dict(built.executed),
         precision_note=built.note,
         backend=backend.name,
@@ -291,6 +299,6 @@ def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: Bu
         calibrated_on=facts.calibrated_on,
         quantised=facts.quantised,
         weight_bits=facts.weight_bits if facts.precision == "int8" else None,
-        budget=request.budget,
+        budget=budget,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

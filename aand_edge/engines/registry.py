@@ -59,8 +59,3 @@ def _first_that_works() -> Backend:
             return backend
         reasons.append(f"{name}: {reason}")
     raise MissingDependencyError(f"No engine backend works here ({'; '.join(reasons)})", "Install one of them.")
-
-
-def availability() -> dict[str, str | None]:
-    """Each backend's name, with None where it can build here and otherwise the reason why not."""
-    return {name: factory().available() for name, factory in FACTORIES.items()}

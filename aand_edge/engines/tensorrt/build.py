@@ -24,7 +24,6 @@ class Plan:
 
     data: bytes
     typing: str  # "strong" or "weak"
-    log: tuple[str, ...]
 
 
 def build_plan(library: Library, graph: Path, options: BuildOptions) -> Plan:
@@ -46,7 +45,7 @@ def build_plan(library: Library, graph: Path, options: BuildOptions) -> Plan:
             f"{library.name} {library.version} cannot build {graph.name}: {_first(logger.errors)}{told}",
             "Try --precision fp16 or fp32, or a smaller --workspace-mb.",
         )
-    return Plan(plan, typing, tuple(logger.lines))
+    return Plan(plan, typing)
 
 
 def check_memory(graph: Path, workspace: int, meminfo: Path = MEMINFO) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aand_edge.engines.registry import FACTORIES, availability, find_backend
+from aand_edge.engines.machine import backend_states
+from aand_edge.engines.registry import FACTORIES, find_backend
 from aand_edge.errors import MissingDependencyError, UsageError
 
 BACKENDS = list(FACTORIES)
@@ -20,7 +21,7 @@ def test_a_missing_backend_is_told_with_the_next_step(monkeypatch: pytest.Monkey
         find_backend("openvino")
     with pytest.raises(MissingDependencyError, match="No engine backend works here"):
         find_backend()
-    assert set(availability().values()) == {"it is not installed"}
+    assert {state.builds for state in backend_states()} == {"it is not installed"}
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:

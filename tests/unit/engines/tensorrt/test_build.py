@@ -145,7 +145,7 @@ def test_an_engine_for_other_gpus_is_not_loaded_here(
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "open_cuda", lambda: FakeCuda(trt.memory))  # of compute capability 8.7
     monkeypatch.setattr(backends, "l4t_release", lambda: "")
-    monkeypatch.setattr(backends, "build_plan", lambda *_: Plan(b"plan", "strong", ()))
+    monkeypatch.setattr(backends, "build_plan", lambda *_: Plan(b"plan", "strong"))
     trt.deserialises = False
     built = TensorRtRtx().build(graph, BuildOptions("fp16", targets=("sm86",)))
     assert (built.executed, built.device) == ({}, {"targets": "sm86"})

@@ -69,18 +69,18 @@ def build_engine(
     answer as the model does; then what lay there before is left as it was.
     """
     check_rate(request.false_rejects)
-    facts = GraphFacts.from_graph(request.graph)
-    if facts.precision != request.options.precision:
+    graph = GraphFacts.from_graph(request.graph)
+    if graph.precision != request.options.precision:
         raise UsageError(
-            f"{request.graph} is an {facts.precision} graph, {request.options.precision} was asked for",
-            f"Write the other with `{export_command(facts, request.options.precision)}`.",
+            f"{request.graph} is an {graph.precision} graph, {request.options.precision} was asked for",
+            f"Write the other with `{export_command(graph, request.options.precision)}`.",
         )
-    holdout = read_holdout(request.holdout, facts)
+    holdout = read_holdout(request.holdout, graph)
     backend = find_backend(request.backend)
-    if facts.precision == "int8":
-        again = export_command(facts, "int8", backend.int8_weight_bits())
-        check_weight_bits(request.graph, facts.weight_bits, backend, f"Write the graph again: `{again}`.")
-    name = engine_name(request.graph, backend, facts.precision)
+    if graph.precision == "int8":
+        again = export_command(graph, "int8", backend.int8_weight_bits())
+        check_weight_bits(request.graph, graph.weight_bits, backend, f"Write the graph again: `{again}`.")
+    name = engine_name(request.graph, backend, graph.precision)
     manifest_path = request.folder / f"{name}.json"
     if request.reuse and (existing := _reusable(request, backend, manifest_path)):
         return manifest_path, existing
@@ -88,13 +88,13 @@ def build_engine(
         return pending_path(manifest_path), waiting
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
-    told = engine_facts(request.graph, engine.name, backend, built, request.budget)
+    facts = engine_facts(request.graph, engine.name, backend, built, request.budget)
     if not _runs_here(backend, built.device):
-        return _leave_pending(request, engine, built, told)
+        return _leave_pending(request, engine, built, facts)
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         with backend.load(candidate, built.options) as runner:
-            manifest = accept_runner(told, runner, holdout, request.false_rejects, progress)
+            manifest = accept_runner(facts, runner, holdout, request.false_rejects, progress)
         manifest.write(record)
     pending_path(engine).unlink(missing_ok=True)
     return manifest_path, manifest
@@ -118,9 +118,9 @@ def accept_engine(
     Raises as `build_engine`, and ArtefactMismatchError where the engine is not for this machine.
     """
     waiting = PendingEngine.read(pending)
-    told = EngineFacts(**waiting.model_dump(exclude={"holdout"}))
-    with open_engine(pending.parent / waiting.engine, told) as runner:
-        manifest = accept_runner(told, runner, read_holdout(holdout, told), false_rejects, progress)
+    facts = EngineFacts(**waiting.model_dump(exclude={"holdout"}))
+    with open_engine(pending.parent / waiting.engine, facts) as runner:
+        manifest = accept_runner(facts, runner, read_holdout(holdout, facts), false_rejects, progress)
     path = pending.parent / f"{waiting.name}.json"
     manifest.write(path)
     pending.unlink()
@@ -133,33 +133,33 @@ def pending_path(engine: Path) -> Path:
 
 
 def _leave_pending(
-    request: BuildRequest, engine: Path, built: BuiltEngine, told: EngineFacts
+    request: BuildRequest, engine: Path, built: BuiltEngine, facts: EngineFacts
 ) -> tuple[Path, PendingEngine]:
-    waiting = PendingEngine(**told.model_dump(), holdout=request.holdout.name)
+    waiting = PendingEngine(**facts.model_dump(), holdout=request.holdout.name)
     record = pending_path(engine)
     with one_build_at_a_time(request.folder), atomic_path(record) as written, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         waiting.write(written)
-    (request.folder / f"{told.name}.json").unlink(missing_ok=True)  # of an engine that this one replaced
+    (request.folder / f"{facts.name}.json").unlink(missing_ok=True)  # of an engine that this one replaced
     return record, waiting
 
 
 def accept_runner(
-    told: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None = None
+    facts: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None = None
 ) -> EngineManifest:
     """The manifest of a loaded engine: how it answered on the held-out pictures, and its threshold.
 
     Raises AandEdgeError where it does not answer as the model does.
     """
-    scores = score_frames(runner, holdout.frames, told.batch, progress)
-    calibrated = calibration_rows(len(scores), told.calibrated_on)
+    scores = score_frames(runner, holdout.frames, facts.batch, progress)
+    calibrated = calibration_rows(len(scores), facts.calibrated_on)
     threshold = held_out_threshold(scores, calibrated, false_rejects)
     own = held_out_threshold(holdout.scores, calibrated, false_rejects)
     flips = int((threshold.rejects(scores) != own.rejects(holdout.scores)).sum())
     looked_at = [frame if holdout.roi is None else crop(frame, holdout.roi) for frame in holdout.frames]
-    acceptance = accept(scores, holdout.scores, flips, measured=told.budget is not None)
+    acceptance = accept(scores, holdout.scores, flips, measured=facts.budget is not None)
     acceptance = acceptance.model_copy(update={"brightness": [brightness(each) for each in looked_at]})
-    return EngineManifest(**told.model_dump(), acceptance=acceptance, threshold=threshold)
+    return EngineManifest(**facts.model_dump(), acceptance=acceptance, threshold=threshold)
 
 
 @contextmanager

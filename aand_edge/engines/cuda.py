@@ -322,10 +322,10 @@ class PyCuda:
 
 def explained(call: str, words: str) -> AandEdgeError:
     """CUDA's failure as ours: no driver, no GPU and too little memory are told apart from the rest."""
-    told = words.lower().replace("cuda_error_", "").replace("_", " ")
-    if any(sign in told for sign in NO_GPU):
+    plain = words.lower().replace("cuda_error_", "").replace("_", " ")
+    if any(sign in plain for sign in NO_GPU):
         return MissingDependencyError(f"There is no NVIDIA driver or GPU here ({words})", "Check `nvidia-smi`.")
-    if any(sign in told for sign in OUT_OF_MEMORY):
+    if any(sign in plain for sign in OUT_OF_MEMORY):
         return AandEdgeError(
             f"The GPU is out of memory ({call})", "End what else runs on it, or take a smaller --size or --batch."
         )

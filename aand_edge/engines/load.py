@@ -34,20 +34,20 @@ def load_engine(place: EnginePlace) -> tuple[EngineManifest, Runner]:
     return manifest, open_engine(place.parent / manifest.engine, manifest)
 
 
-def open_engine(engine: Path, told: EngineFacts) -> Runner:
+def open_engine(engine: Path, facts: EngineFacts) -> Runner:
     """A runner of an engine file, of which its manifest (or what waits in its place) tells the facts.
 
     Raises as `load_engine`.
     """
-    backend = backend_of(told)
-    check_engine(engine, told, backend)
+    backend = backend_of(facts)
+    check_engine(engine, facts, backend)
     try:
-        return backend.load(engine, told.options)
+        return backend.load(engine, facts.options)
     except ArtefactMismatchError as error:
-        raise ArtefactMismatchError(error.message, rebuild_hint(told)) from None
+        raise ArtefactMismatchError(error.message, rebuild_hint(facts)) from None
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtefactMismatchError(
-            f"The options in the manifest of {engine} are wrong ({first_line(error)})", rebuild_hint(told)
+            f"The options in the manifest of {engine} are wrong ({first_line(error)})", rebuild_hint(facts)
         ) from None
 
 
@@ -155,8 +155,8 @@ def rebuild_hint(manifest: EngineFacts) -> str:
     if manifest.colour == "RGB":  # which only an export can ask for; a build keeps to the graph that lies there
         commands.insert(0, ["aand-edge", "export", manifest.model, *precision, *taken, "--colour", "RGB"])
     name = _rebuilt_name(manifest)
-    told = "" if name == manifest.name else f" It is called {name} then."  # an older version, or a graph of its own
-    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`.{told}"
+    called = "" if name == manifest.name else f" It is called {name} then."  # an older version, or a graph of its own
+    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`.{called}"
 
 
 def export_command(graph: GraphFacts, precision: Precision, weight_bits: int | None = None) -> str:
@@ -192,8 +192,8 @@ def _framed(facts: EngineFacts | GraphFacts) -> bool:
 
 def _options(built: Mapping[str, Any]) -> list[str]:
     """The options of `build` that are not left at their default."""
-    told = {f"--{name.replace('_', '-')}": built.get(name) for name in ("threads", "workspace_mb", "server")}
-    options = [word for option, value in told.items() if value for word in (option, str(value))]
+    given = {f"--{name.replace('_', '-')}": built.get(name) for name in ("threads", "workspace_mb", "server")}
+    options = [word for option, value in given.items() if value for word in (option, str(value))]
     options += ["--opt-level", str(built["opt_level"])] if built.get("opt_level") is not None else []  # 0 is one
     return options + (["--zero-copy"] if built.get("zero_copy") else [])
 

@@ -153,5 +153,5 @@ def _int8_note(graph: Path, executed: int, asked: int) -> str:
 def reason(error: Exception) -> str:
     """What OpenVINO says went wrong, without the places in its source; a mismatch has a line for each side."""
     lines = [" ".join(line.split()) for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
-    return "; ".join(line.rstrip(".") for line in told) or type(error).__name__
+    reasons = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
+    return "; ".join(line.rstrip(".") for line in reasons) or type(error).__name__

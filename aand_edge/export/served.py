@@ -46,11 +46,11 @@ def serve_graph(
     pictures = read_holdout(holdout, facts)
     backend = OnnxRuntime()
     as_it_is = BuiltEngine(graph.read_bytes(), executed={}, device=backend.device(), options={"threads": 0})
-    told = engine_facts(graph, graph.name, backend, as_it_is)
+    served = engine_facts(graph, graph.name, backend, as_it_is)
     with TemporaryDirectory() as folder:
         dynamic = Path(folder) / graph.name
         write_dynamic(graph, dynamic)
         check_batches(graph, dynamic, pictures.frames)
         with backend.load(graph, as_it_is.options) as runner:
-            accepted = accept_runner(told, runner, pictures, false_rejects, progress)
+            accepted = accept_runner(served, runner, pictures, false_rejects, progress)
         return pack(repository, dynamic, accepted, "onnxruntime_onnx", serving)

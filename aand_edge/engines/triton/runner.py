@@ -55,17 +55,17 @@ def ask(uri: TritonUri) -> Served:
     """What the server says of a model. Raises as `load_served`."""
     client = _client(uri)
     try:
-        with _told(uri):
+        with _as_our_errors(uri):
             wait = uri.timeout_ms / 1000
             config = client.get_model_config(uri.model, client_timeout=wait).config
             text = config.parameters[MANIFEST].string_value if MANIFEST in config.parameters else ""
         manifest = _manifest(uri, text)
-        with _told(uri):
-            told = client.get_model_metadata(uri.model, str(manifest.options.get("version")), client_timeout=wait)
+        with _as_our_errors(uri):
+            metadata = client.get_model_metadata(uri.model, str(manifest.options.get("version")), client_timeout=wait)
     finally:
         client.close()
-    _check_tensors(uri, manifest, told)
-    return Served(manifest, str(told.platform))
+    _check_tensors(uri, manifest, metadata)
+    return Served(manifest, str(metadata.platform))
 
 
 class TritonRunner(Runner):
@@ -89,7 +89,7 @@ class TritonRunner(Runner):
         given = InferInput("image", list(frames.shape), "UINT8")
         given.set_data_from_numpy(frames)
         wait = self._uri.timeout_ms / 1000
-        with _told(self._uri):
+        with _as_our_errors(self._uri):
             found = self._client.infer(
                 self._uri.model, [given], self._version, outputs=self._wanted, client_timeout=wait
             )
@@ -127,7 +127,7 @@ def _client(uri: TritonUri) -> Any:
 
 
 @contextmanager
-def _told(uri: TritonUri) -> Iterator[None]:
+def _as_our_errors(uri: TritonUri) -> Iterator[None]:
     """Whatever goes wrong between here and the server, in one sentence."""
     from tritonclient.utils import InferenceServerException
 
@@ -161,11 +161,11 @@ def _manifest(uri: TritonUri, text: str) -> EngineManifest:
         ) from None
 
 
-def _check_tensors(uri: TritonUri, manifest: EngineManifest, told: Any) -> None:
+def _check_tensors(uri: TritonUri, manifest: EngineManifest, metadata: Any) -> None:
     """Raises ArtefactMismatchError where the served tensors are not those of the manifest, both named."""
     (height, width), side = manifest.frame, manifest.size
     expected = {"image": ("UINT8", (height, width, 3)), "anomaly_map": ("FP32", (side, side)), "score": ("FP32", ())}
-    found = {each.name: (str(each.datatype), tuple(each.shape)) for each in (*told.inputs, *told.outputs)}
+    found = {each.name: (str(each.datatype), tuple(each.shape)) for each in (*metadata.inputs, *metadata.outputs)}
     for name, (kind, shape) in expected.items():
         possible = [(kind, (lead, *shape)) for lead in (-1, manifest.batch)]
         possible += [("FP32", (-1, 1))] if name == "score" else []

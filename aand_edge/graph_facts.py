@@ -196,13 +196,13 @@ def read_holdout(path: Path, graph: GraphFacts | EngineFacts) -> HoldoutSet:
     height, width = holdout.frames.shape[1:3]
     there = {
         "frames": f"{width}x{height}",
-        "region": _told(holdout.roi),
+        "region": _shown(holdout.roi),
         "channel order": holdout.colour,
         "weights": holdout.weights[:12],
     }
     wanted = {
         "frames": f"{graph.frame[1]}x{graph.frame[0]}",
-        "region": _told(graph.roi),
+        "region": _shown(graph.roi),
         "channel order": graph.colour,
         "weights": graph.weights[:12],
     }
@@ -215,7 +215,7 @@ def read_holdout(path: Path, graph: GraphFacts | EngineFacts) -> HoldoutSet:
     return holdout
 
 
-def _told(roi: tuple[int, int, int, int] | None) -> str:
+def _shown(roi: tuple[int, int, int, int] | None) -> str:
     return ",".join(map(str, roi)) if roi else "all of the frame"
 
 

@@ -80,7 +80,7 @@ def measure(model: Path, data: Path) -> dict[str, Any]:
         return {
             "model": model.name,
             "backbone": facts.backbone,
-            "pictures": judged.told,
+            "pictures": judged.description,
             "weight_bits": backend.int8_weight_bits(),
             "device": describe_device(),
             "reference": reference.model_dump(exclude={"latency_ms"}),

@@ -64,8 +64,8 @@ def _cpu_name() -> str:
 
 def _instructions() -> str:
     """Those of `INSTRUCTIONS` that this processor has; "" where it has none of them, or the system does not tell."""
-    told = [block.get("flags", block.get("Features", "")).split() for block in _cpuinfo()]
-    has = next((set(each) for each in told if each), set[str]())
+    sets = [block.get("flags", block.get("Features", "")).split() for block in _cpuinfo()]
+    has = next((set(each) for each in sets if each), set[str]())
     return " ".join(name for name, flags in INSTRUCTIONS.items() if flags & has)
 
 

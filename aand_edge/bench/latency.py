@@ -40,11 +40,6 @@ class Latency:
         return {name: round(getattr(self, name), 4) for name in ("p50", "p95", "p99", "max", "mean")}
 
 
-def measure(infer: Callable[[], object], warmup: int, repeats: int, frames: int = 1) -> Latency:
-    """Latency of `repeats` calls after `warmup` calls that do not count. Raises UsageError where a count is wrong."""
-    return measure_in_turn([infer], warmup, repeats, [frames])[0]
-
-
 def measure_in_turn(
     infers: Sequence[Callable[[], object]],
     warmup: int,
@@ -54,7 +49,12 @@ def measure_in_turn(
 ) -> list[Latency]:
     """Latency of each of several calls, taken in turn so that a slow spell of the machine hits all of them alike.
 
-    frames: how many frames each call answers. progress: told rounds done and rounds in all.
+    warmup     calls of each that do not count
+    repeats    calls of each that do
+    frames     how many frames each call answers
+    progress   told rounds done and rounds in all
+
+    Raises UsageError where a count is wrong.
     """
     if repeats < 1 or warmup < 0:
         raise UsageError(f"{repeats} repeats after {warmup} warm-up runs measure nothing", "Give at least one repeat.")

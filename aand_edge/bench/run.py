@@ -21,7 +21,8 @@ from aand_edge.bench.page import to_html
 from aand_edge.bench.report import FIGURES, BenchReport, EngineRow, Pictures, recommend
 from aand_edge.data.layouts import Category
 from aand_edge.engines.base import Frames, Runner
-from aand_edge.errors import DataError, LatencyBudgetError, UsageError
+from aand_edge.engines.packages import found
+from aand_edge.errors import DataError, LatencyBudgetError, MissingDependencyError, UsageError
 
 Progress = Callable[[str, int, int], None]
 
@@ -43,10 +44,12 @@ def run_bench(
     budget_ms   P99 that the recommended engine must keep; see `check_budget`
     progress    told a stage, steps done and steps in all
 
-    Raises UsageError without engines or where two have one name, DataError where there is no picture to measure with.
+    Raises UsageError without engines or where two have one name, MissingDependencyError without what the report is
+    made with, DataError where there is no picture to measure with.
     """
     contenders = [*(Contender.from_manifest(manifest, load) for manifest, load in engines), *eager]
     _check(contenders)
+    _check_packages(category)
     rows = _measure(contenders, category, repeats, warmup, progress or _silent)
     reference = reference_of(contenders)
     rows = compare(rows, reference, {contender.name: contender.view for contender in contenders})
@@ -76,6 +79,22 @@ def _check(contenders: Sequence[Contender]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"Two engines are called {twice[0]}", "Name each engine once.")
+
+
+def _check_packages(category: Category) -> None:
+    """Raises MissingDependencyError for what plots and figures need, rather than when everything was measured."""
+    kinds = {sample.anomalous for sample in category.test}
+    needed = {
+        "matplotlib": True,
+        "sklearn": len(kinds) > 1,
+        "scipy": any(sample.mask is not None for sample in category.test),
+    }
+    lacking = [package for package, asked in needed.items() if asked and not found(package)]
+    if lacking:
+        raise MissingDependencyError(
+            f"The report needs packages that are not installed: {', '.join(lacking)}",
+            'Install them with `pip install "aand-edge[bench]"`.',
+        )
 
 
 def _measure(

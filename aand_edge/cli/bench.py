@@ -44,7 +44,7 @@ def command(
     """Measure speed, memory and accuracy of engines side by side. Writes a report, with what each engine lost."""
     from aand_edge.bench.run import check_budget, run_bench
     from aand_edge.cli.lookup import find_places, folder_of_model
-    from aand_edge.cli.options import check_folder, refuse_with
+    from aand_edge.cli.options import check_folder, overridden, refuse_with
     from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
     from aand_edge.config import Workspace
@@ -58,7 +58,8 @@ def command(
         refuse_with("--roofline", repeats=repeats, warmup=warmup, budget_ms=budget_ms)
         show_rooflines(workspace, engines or [], out, as_json)
         return
-    settings = workspace.settings.bench
+    chosen = {"repeats": repeats, "warmup": warmup, "budget_ms": budget_ms}
+    settings = overridden(workspace.settings.bench, chosen, "bench")
     places = find_places(workspace, engines or [])
     contenders = [(checked_manifest(place), partial(open_runner, place)) for place in places]
     models = sorted({manifest.model for manifest, _ in contenders})
@@ -69,9 +70,9 @@ def command(
         report = run_bench(
             contenders,
             parts,
-            repeats=settings.repeats if repeats is None else repeats,
-            warmup=settings.warmup if warmup is None else warmup,
-            budget_ms=settings.budget_ms if budget_ms is None else budget_ms,
+            repeats=settings.repeats,
+            warmup=settings.warmup,
+            budget_ms=settings.budget_ms,
             out=where,
             eager=_yardsticks(folders) if eager else (),
             progress=progress,

@@ -58,7 +58,7 @@ def search_regions(
         def measure(mixture: tuple[str, ...]) -> Measured:
             return trials.measure(mixture, table)
 
-        return search(measure, reference, regions, request.budget, judged.told, tick)
+        return search(measure, reference, regions, request.budget, judged.description, tick)
 
 
 def budget_table(report: BudgetReport) -> Table:

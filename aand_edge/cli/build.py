@@ -22,7 +22,7 @@ from aand_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from aand_edge.artifacts import EngineFacts, EngineManifest
     from aand_edge.artifacts import Precision as PrecisionName
@@ -77,10 +77,11 @@ def command(
 
     from aand_edge.cli.budget import BudgetRequest, search_regions
     from aand_edge.cli.graphs import Int8, Taken, find_graph
-    from aand_edge.cli.options import refuse_without
+    from aand_edge.cli.options import checked_precision, parse_regions, refuse_without
     from aand_edge.config import Workspace
     from aand_edge.engines.budget import Budget
     from aand_edge.engines.registry import find_backend
+    from aand_edge.evaluation.threshold import check_rate
 
     named_graph = model is not None and model.endswith(".onnx")
     refuse_without("--max-drop", max_drop is not None, data=data, layout=layout, category=category, max_flips=max_flips)
@@ -91,6 +92,8 @@ def command(
     asked = checked_precision(precision or settings.build.precision)
     refuse_without("--precision int8", asked == "int8", quantise=quantise, locked=locked or None)
     rate = settings.threshold.false_rejects if false_rejects is None else false_rejects
+    check_rate(rate)
+    budget = None if max_drop is None else Budget(max_drop, 1.0 if max_flips is None else max_flips)
     chosen = find_backend(backend or settings.build.backend)
     tensorrt = {"opt_level": opt_level, "workspace_mb": workspace_mb, "zero_copy": zero_copy}
     options = _options(workspace, chosen, asked, target, {"threads": threads, "server": server, **tensorrt})
@@ -98,9 +101,8 @@ def command(
     regions = parse_regions(quantise, settings.build.quantise)
     int8 = Int8(regions, chosen.int8_weight_bits(), settings.calibrate, locked)
     report = None
-    if max_drop is not None:
+    if budget is not None:
         _check_searchable(chosen, options, named_graph)
-        budget = Budget(max_drop, 1.0 if max_flips is None else max_flips)
         search = BudgetRequest(model, taken, int8, budget, rate, data, layout, category)
         report = search_regions(workspace, chosen, options, search)
         int8 = replace(int8, regions=_chosen(report, as_json).regions)
@@ -216,7 +218,7 @@ def _show(path: Path, engine: EngineFacts, report: BudgetReport | None, as_json:
     answer({"manifest": str(path), **engine.model_dump(mode="json")}, as_json, shown)
 
 
-def _pending_table(path: Path, engine: EngineFacts) -> Table:
+def _pending_table(path: Path, engine: EngineFacts) -> Group:
     from aand_edge.cli.show import facts
 
     rows = [
@@ -249,36 +251,7 @@ def _chosen(report: BudgetReport, as_json: bool) -> Measured:
     )
 
 
-def checked_precision(name: str) -> PrecisionName:
-    """The precision of that name. Raises UsageError where it cannot be built."""
-    from aand_edge.errors import UsageError
-
-    if name == "fp32":
-        return "fp32"
-    if name == "fp16":
-        return "fp16"
-    if name == "int8":
-        return "int8"
-    raise UsageError(f"There is no precision '{name}'", "Choose fp32, fp16 or int8.")
-
-
-def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """ "teacher2,bottleneck" → its parts; the workspace's where nothing was given."""
-    from aand_edge.errors import UsageError
-
-    if quantise is None:
-        return settings
-    regions = tuple(part.strip() for part in quantise.split(",") if part.strip())
-    if not regions:
-        raise UsageError("--quantise names no region", "Name some, or take --precision fp16.")
-    try:
-        from aand_edge.export.regions import checked_regions
-    except ModuleNotFoundError:  # a device has no onnx, and takes the graph as it was written
-        return regions
-    return checked_regions(regions)
-
-
-def _table(path: Path, manifest: EngineManifest) -> Table:
+def _table(path: Path, manifest: EngineManifest) -> Group:
     from aand_edge.cli.show import facts, promise
 
     acceptance, threshold = manifest.acceptance, manifest.threshold

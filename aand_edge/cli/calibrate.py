@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aand_edge.cli.options import Frame, Json, Locked, Model, refused_value
+from aand_edge.cli.options import Frame, Json, Locked, Model
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
-    from aand_edge.config import CalibrateSettings
     from aand_edge.export.calibrate import CalibrationTable
 
 
@@ -32,33 +31,20 @@ def command(
 ) -> None:
     """Read the ranges that int8 needs from held-out pictures. They are those of the trunk's tensors."""
     from aand_edge.cli.graphs import Taken, calibration_table, find_graph
-    from aand_edge.cli.options import refuse_without
+    from aand_edge.cli.options import overridden, refuse_without
     from aand_edge.cli.show import answer
     from aand_edge.config import Workspace
 
     workspace = Workspace.open()
     chosen = {"method": method, "percentile": percentile, "images": calib_images, "anomalies": anomalies}
-    settings = overridden(workspace.settings.calibrate, chosen)
+    settings = overridden(workspace.settings.calibrate, chosen, "calibrate", images="calib-images")
     refuse_without("--method percentile", settings.method == "percentile", percentile=percentile)
     files = find_graph(workspace, model, "fp32", Taken(frame))
     path, table = calibration_table(workspace, files, settings, locked)
     answer({"table": str(path), **table.model_dump(mode="json")}, as_json, _summary(path, table))
 
 
-def overridden(settings: CalibrateSettings, chosen: dict[str, Any]) -> CalibrateSettings:
-    """The workspace's settings with the options that were given. Raises UsageError for a value that cannot be."""
-    from pydantic import ValidationError
-
-    from aand_edge.config import CalibrateSettings
-
-    given = {key: value for key, value in chosen.items() if value is not None}
-    try:
-        return CalibrateSettings.model_validate({**settings.model_dump(), **given})  # all are set: none is left open
-    except ValidationError as error:
-        raise refused_value(error, "calibrate", images="calib-images") from None
-
-
-def _summary(path: Path, table: CalibrationTable) -> Table:
+def _summary(path: Path, table: CalibrationTable) -> Group:
     from aand_edge.cli.show import facts
 
     clipped = [name for name, each in table.tensors.items() if each.range < 0.999 * each.largest]

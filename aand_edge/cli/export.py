@@ -47,10 +47,9 @@ def command(
     """Fuse a trained model into one ONNX graph. It is checked to answer as PyTorch does."""
     from dataclasses import replace
 
-    from aand_edge.cli.build import checked_precision, parse_regions
     from aand_edge.cli.graphs import GraphFiles, Int8
     from aand_edge.cli.lookup import find_model, parse_frame
-    from aand_edge.cli.options import refuse_with, refuse_without
+    from aand_edge.cli.options import checked_precision, parse_regions, refuse_with, refuse_without
     from aand_edge.cli.show import answer, facts
     from aand_edge.cli.triton import packed_reply, packed_rows, serve_engine, serve_exported
     from aand_edge.config import Workspace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,7 +157,8 @@ def _copied_here(folder: Path, taken: Taken, int8: Int8, missing: str) -> GraphF
     wanted = there is not None and int8.regions in (None, there.quantised)
     if there is not None and wanted and _serves(files, there, folder, taken):
         return files
-    raise _needs(folder, "int8", missing, taken, f" --weight-bits {int8.weight_bits}")
+    quantise = None if int8.regions is None else ",".join(int8.regions)
+    raise _needs(folder, "int8", missing, taken, quantise=quantise, weight_bits=int8.weight_bits)
 
 
 def _serves(
@@ -202,7 +204,8 @@ def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts |
     try:
         from aand_edge.export.export import ExportOptions, export_model
     except ModuleNotFoundError as error:
-        raise _needs(folder, precision, str(error.name), taken) from None
+        colour = "RGB" if like is not None and like.colour == "RGB" else None
+        raise _needs(folder, precision, str(error.name), taken, colour=colour) from None
     options = ExportOptions(precision, parse_frame(taken.frame), batch=taken.batch)
     if like is not None:
         options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR")
@@ -210,10 +213,14 @@ def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts |
         export_model(folder, options, tick)
 
 
-def _needs(folder: Path, precision: str, missing: str, taken: Taken, more: str = "") -> MissingDependencyError:
-    given = {"frame": taken.frame, "batch": taken.batch if taken.batch > 1 else None}
-    more += "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
+def _needs(folder: Path, precision: str, missing: str, taken: Taken, **more: object) -> MissingDependencyError:
+    """This machine cannot write the graph; what can is told with the whole command, `more` of its options included."""
+    batch = taken.batch if taken.batch > 1 else None
+    given = {"precision": precision, "frame": taken.frame, "batch": batch, **more}
+    command = ["aand-edge", "export", ModelCard.read(folder / CARD).name]
+    for name, value in given.items():
+        command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     return MissingDependencyError(
         f"{folder} holds no {precision} graph for this, and writing one needs {missing}",
-        f"Run `aand-edge export --precision {precision}{more}` where the model was trained and copy the folder here.",
+        f"Run `{shlex.join(command)}` where the model was trained and copy the folder here.",
     )

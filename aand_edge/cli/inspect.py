@@ -78,7 +78,7 @@ def _graph(file: Path) -> dict[str, Any]:
 def _engine(file: Path) -> dict[str, Any]:
     from aand_edge.artifacts import PendingEngine
     from aand_edge.engines.build import pending_path
-    from aand_edge.engines.load import checked_manifest
+    from aand_edge.engines.load import checked_manifest, manifest_path
     from aand_edge.errors import UsageError
 
     nothing_of_ours = UsageError(
@@ -86,7 +86,7 @@ def _engine(file: Path) -> dict[str, Any]:
     )
     if file.is_dir():  # `.` and `/` have no name that a manifest could lie beside
         raise nothing_of_ours
-    beside = file if file.suffix == ".json" else file.with_name(file.name.removesuffix(file.suffix) + ".json")
+    beside = manifest_path(file)
     if not beside.is_file() and pending_path(beside).is_file():
         return {"accepted": False, **PendingEngine.read(pending_path(beside)).model_dump(mode="json")}
     if not beside.is_file() or '"engine_sha256"' not in beside.read_text(errors="replace"):

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from aand_edge.engines.load import EnginePlace
 
 FEW = 5  # names in a hint
-ENGINES = (".blob", ".onnx", ".plan", ".triton")  # what the backends call their files
 
 
 def or_elsewhere(workspace: Workspace, hint: str) -> str:
@@ -212,15 +211,18 @@ def find_places(workspace: Workspace, names: list[str]) -> list[EnginePlace]:
 
 
 def _find_engine(workspace: Workspace, name: str) -> Path:
+    from aand_edge.engines.load import manifest_path
+    from aand_edge.engines.registry import suffixes
+
     for path in (Path(name), workspace.engines / name, workspace.engines / f"{name}.json"):
         if path.is_file():
-            return path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
+            return manifest_path(path)
     if (workspace.engines / f"{name}.pending").is_file():
         raise ArtefactMismatchError(
             f"The engine {name} was built elsewhere and is not accepted on this machine",
             f"Run `aand-edge threshold {name}` here, beside models/NAME with its held-out pictures.",
         )
-    files = (workspace.engines / f"{name}{suffix}" for suffix in ENGINES)
+    files = (workspace.engines / f"{name}{suffix}" for suffix in suffixes())
     if orphan := next((file for file in files if file.is_file()), None):
         raise ArtefactMismatchError(
             f"{orphan} is there, but its manifest {name}.json is not, which says what it is and holds its threshold",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +15,11 @@ from aand_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+    from aand_edge.artifacts import Precision as PrecisionName
+    from aand_edge.config import Section
+
+SectionT = TypeVar("SectionT", bound="Section")
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of pictures: a category, or a root with --category.")]
 Layout = Annotated[str | None, typer.Option("--layout", help="auto, mvtec, visa, mvtec3d or folder.")]
@@ -38,6 +43,31 @@ Quantise = Annotated[
 Locked = Annotated[bool, typer.Option("--locked", help="Refuse a calibration table that was made for something else.")]
 
 
+def checked_precision(name: str) -> PrecisionName:
+    """The precision of that name. Raises UsageError where it cannot be built."""
+    if name == "fp32":
+        return "fp32"
+    if name == "fp16":
+        return "fp16"
+    if name == "int8":
+        return "int8"
+    raise UsageError(f"There is no precision '{name}'", "Choose fp32, fp16 or int8.")
+
+
+def parse_regions(quantise: str | None, settings: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """ "teacher2,bottleneck" → its parts; the workspace's where nothing was given."""
+    if quantise is None:
+        return settings
+    regions = tuple(part.strip() for part in quantise.split(",") if part.strip())
+    if not regions:
+        raise UsageError("--quantise names no region", "Name some, or take --precision fp16.")
+    try:
+        from aand_edge.export.regions import checked_regions
+    except ModuleNotFoundError:  # a device has no onnx, and takes the graph as it was written
+        return regions
+    return checked_regions(regions)
+
+
 def refused_value(error: ValidationError, command: str, **options: str) -> UsageError:
     """What a section of the workspace file would not take, told by the option that gave it.
 
@@ -47,6 +77,20 @@ def refused_value(error: ValidationError, command: str, **options: str) -> Usage
     name = str(first["loc"][0])
     option = options.get(name, name.replace("_", "-"))
     return UsageError(f"--{option} {first['input']}: {first['msg']}", f"See `aand-edge {command} --help`.")
+
+
+def overridden(settings: SectionT, chosen: dict[str, Any], command: str, **options: str) -> SectionT:
+    """A section of the workspace file with the options that were given; none of its fields is left open then.
+
+    Raises UsageError for a value that cannot be; `options` as in `refused_value`.
+    """
+    from pydantic import ValidationError
+
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **given})
+    except ValidationError as error:
+        raise refused_value(error, command, **options) from None
 
 
 def refuse_without(needed: str, given: bool, **options: object) -> None:

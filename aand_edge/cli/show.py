@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from aand_edge.artifacts import Threshold
@@ -52,14 +53,14 @@ def answer(value: dict[str, Any], as_json: bool, table: RenderableType | None = 
         sys.stdout.write("\n".join(line.rstrip() for line in printed.get().split("\n")))
 
 
-def facts(title: str, rows: Sequence[tuple[str, object]]) -> Table:
-    """A table of names and values."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+def facts(title: str, rows: Sequence[tuple[str, object]]) -> Group:
+    """A table of names and values, under a line with its title: the table's own would be folded at its width."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")  # a path that is longer than a terminal's line goes on in the next
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, "–" if value is None else str(value))
-    return table
+    return Group(Text(title, style="table.title"), table)
 
 
 def rows_of(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:

@@ -39,11 +39,13 @@ def command(
     from aand_edge.cli.show import answer, facts, promise
     from aand_edge.config import Workspace
     from aand_edge.engines.load import read_manifest
+    from aand_edge.evaluation.threshold import check_rate
 
     _check_together(rule, value, false_rejects, foreign=any((data, layout, category)))
     engine = engine and engine.removesuffix(".pending")
     workspace = Workspace.open()
     rate = workspace.settings.threshold.false_rejects if false_rejects is None else false_rejects
+    check_rate(rate, lowest_allowed=rule == "rate")
     accept_pending(workspace, engine, rate)
     found: dict[str, Threshold] = {}
     paths = find_engines(workspace, [engine] if engine else [])

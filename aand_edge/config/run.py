@@ -102,7 +102,7 @@ class RunSettings(Section):
     line: str | None = Field(None, min_length=1)
     cameras: tuple[CameraSettings, ...] = ()
     out: Path | None = None
-    threshold: float | None = Field(None, ge=0, allow_inf_nan=False)  # as scores are
+    threshold: float | None = Field(None, ge=0)  # as scores are
     deadline_ms: float | None = Field(None, gt=0)
     fail_safe: Literal["reject", "pass"] = "reject"
     video: Path | None = None

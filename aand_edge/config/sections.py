@@ -41,9 +41,9 @@ SCHEDULES: dict[str, dict[str, int | float | str]] = {
 
 
 class Section(BaseModel):
-    """A table of the workspace file; a key that no one reads is refused."""
+    """A table of the workspace file; a key that no one reads is refused, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(Section):

@@ -64,9 +64,11 @@ class BuildOptions:
 class BuiltEngine:
     """The bytes of an engine, and what the backend found in it.
 
+    plan       the engine file's content
     executed   element type → number of layers that run in it
-    note       a sentence where what runs is not what was asked for
     device     facts that must be the same where the engine is loaded
+    note       a sentence where what runs is not what was asked for
+    options    what `load` is given with the file, as JSON holds it; those of `BuildOptions` under their names
     """
 
     plan: bytes
@@ -80,10 +82,15 @@ class Runner(Protocol):
     """A loaded engine, closed when its `with` block is left. It allocates once and keeps its device in one thread."""
 
     def infer(self, frames: Frames) -> Outputs:
-        """frames: uint8 (N, H, W, 3) in the manifest's size and channel order."""
+        """frames: uint8 (N, H, W, 3) in the manifest's size and channel order.
+
+        Raises UsageError for other frames, AandEdgeError where the engine is closed or cannot answer.
+        """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what the engine holds; a second call does nothing."""
+        ...
 
     def __enter__(self: RunnerT) -> RunnerT:
         return self
@@ -120,23 +127,47 @@ class Backend(Protocol):
         """None where engines can be run here, otherwise one sentence why not."""
         return self.available()
 
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Of the library, as manifests record it; an engine of another one is not loaded.
+
+        Asked for only where the backend is available.
+        """
+        ...
 
     def device(self) -> dict[str, str]:
-        """The facts of this machine that an engine is bound to."""
+        """The facts of this machine that an engine is bound to.
+
+        Raises MissingDependencyError where it lacks the device.
+        """
         ...
 
     def differences(self, built: Mapping[str, str]) -> list[Difference]:
-        """In what this machine is not the one whose `device` facts these are; an engine loads where in nothing."""
+        """The device facts in which this machine differs from `built`. Empty: the engine may be loaded here.
+
+        Raises as `device`.
+        """
         return differing(built, self.device())
 
     def int8_weight_bits(self) -> int:
         """Bits of int8 weights whose products cannot saturate here: 8, or 7."""
         ...
 
-    def build(self, graph: Path, options: BuildOptions) -> BuiltEngine: ...
+    def build(self, graph: Path, options: BuildOptions) -> BuiltEngine:
+        """An engine of a fused graph, for this machine or the targets that the options name; nothing is written.
 
-    def load(self, engine: Path, options: Mapping[str, Any]) -> Runner: ...
+        Raises UsageError for an option that the backend does not have, AandEdgeError where the library refuses the
+        graph, ArtefactMismatchError where the engine would not run in the precision that was asked for,
+        MissingDependencyError where the device to build on is missing.
+        """
+        ...
+
+    def load(self, engine: Path, options: Mapping[str, Any]) -> Runner:
+        """A runner of an engine file that was found to be whole; `options` are those of its `BuiltEngine`.
+
+        Raises ArtefactMismatchError where the library cannot load it, MissingDependencyError where the device is
+        missing; KeyError, TypeError, ValueError or OverflowError for options that no build writes.
+        """
+        ...
 
 
 def differing(built: Mapping[str, str], here: Mapping[str, str]) -> list[Difference]:

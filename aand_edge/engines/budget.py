@@ -6,6 +6,7 @@ the other until the loss is within the budget. What is measured, and with which 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,21 @@ class Budget:
     max_drop: float
     max_flips: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for a loss that is not finite, or no share."""
+        if not 0 <= self.max_drop < math.inf:
+            raise UsageError(f"--max-drop {self.max_drop:g} is no number of points", "Give one such as 0.3.")
+        if not 0 <= self.max_flips <= 1:
+            raise UsageError(f"--max-flips {self.max_flips:g} is no share of verdicts", "Give one such as 0.01.")
+
 
 class Measured(Record):
     """What one mixture of precisions answers, on the same pictures as the others.
 
-    Figures are None where the pictures cannot define them. map_error is the mean difference from the reference's
-    map, flips the share of verdicts that differ from the reference's.
+    image_auroc, aupro   0 … 1; None where the pictures cannot define them
+    map_error            mean absolute difference from the reference's map, unitless as maps are
+    flips                share of verdicts that differ from the reference's, 0 … 1
+    latency_ms           median milliseconds a frame
     """
 
     regions: tuple[str, ...]

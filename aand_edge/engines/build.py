@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -27,10 +27,11 @@ from aand_edge.artifacts import (
 from aand_edge.data.pictures import brightness
 from aand_edge.data.resize import crop
 from aand_edge.engines.base import Backend, BuildOptions, BuiltEngine, Runner, filled
-from aand_edge.engines.load import check_engine, check_weight_bits, open_engine
+from aand_edge.engines.load import check_engine, check_file, check_weight_bits, export_command, open_engine
 from aand_edge.engines.registry import find_backend
-from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
-from aand_edge.evaluation.threshold import held_out_threshold
+from aand_edge.engines.triton.uri import TritonUri
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
+from aand_edge.evaluation.threshold import check_rate, held_out_threshold
 from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
 from aand_edge.holdout import HoldoutSet, calibration_rows
 
@@ -64,36 +65,44 @@ def build_engine(
 
     An engine that cannot run on this machine is left pending: `accept_engine` writes its manifest where it runs.
 
-    Raises UsageError where the graph has another precision, AandEdgeError where the engine does not answer as the
-    model does; then what lay there before is left as it was.
+    Raises UsageError for a rate that is none or a graph of another precision, AandEdgeError where the engine does not
+    answer as the model does; then what lay there before is left as it was.
     """
-    facts = GraphFacts.from_graph(request.graph)
-    if facts.precision != request.options.precision:
+    check_rate(request.false_rejects)
+    graph = GraphFacts.from_graph(request.graph)
+    if graph.precision != request.options.precision:
         raise UsageError(
-            f"{request.graph} is an {facts.precision} graph, {request.options.precision} was asked for",
-            f"Write the other with `aand-edge export --precision {request.options.precision}`.",
+            f"{request.graph} is an {graph.precision} graph, {request.options.precision} was asked for",
+            f"Write the other with `{export_command(graph, request.options.precision)}`.",
         )
-    holdout = read_holdout(request.holdout, facts)
+    holdout = read_holdout(request.holdout, graph)
     backend = find_backend(request.backend)
-    if facts.precision == "int8":
-        again = f"aand-edge export {facts.name} --precision int8 --weight-bits {backend.int8_weight_bits()}"
-        check_weight_bits(request.graph, facts.weight_bits, backend, f"Write the graph again: `{again}`.")
-    name = engine_name(request.graph, backend, facts.precision)
+    if graph.precision == "int8":
+        again = export_command(graph, "int8", backend.int8_weight_bits())
+        check_weight_bits(request.graph, graph.weight_bits, backend, f"Write the graph again: `{again}`.")
+    name = engine_name(request.graph, backend, graph.precision)
     manifest_path = request.folder / f"{name}.json"
     if request.reuse and (existing := _reusable(request, backend, manifest_path)):
         return manifest_path, existing
+    if request.reuse and (waiting := _waiting(request, backend, pending_path(manifest_path))):
+        return pending_path(manifest_path), waiting
     built = backend.build(request.graph, request.options)
     engine = request.folder / f"{name}{backend.suffix}"
-    told = _facts(request, facts, backend, built, engine)
-    if backend.runnable() is not None or backend.differences(built.device):
-        return _leave_pending(request, engine, built, told)
+    facts = engine_facts(request.graph, engine.name, backend, built, request.budget)
+    if not _runs_here(backend, built.device):
+        return _leave_pending(request, engine, built, facts)
     with one_build_at_a_time(request.folder), atomic_path(manifest_path) as record, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         with backend.load(candidate, built.options) as runner:
-            manifest = accept_runner(told, runner, holdout, request.false_rejects, progress)
+            manifest = accept_runner(facts, runner, holdout, request.false_rejects, progress)
         manifest.write(record)
     pending_path(engine).unlink(missing_ok=True)
     return manifest_path, manifest
+
+
+def _runs_here(backend: Backend, device: Mapping[str, str]) -> bool:
+    """Whether an engine that is bound to these facts can be loaded on this machine."""
+    return backend.runnable() is None and not backend.differences(device)
 
 
 def engine_name(graph: Path, backend: Backend, precision: Precision) -> str:
@@ -109,9 +118,9 @@ def accept_engine(
     Raises as `build_engine`, and ArtefactMismatchError where the engine is not for this machine.
     """
     waiting = PendingEngine.read(pending)
-    told = EngineFacts(**waiting.model_dump(exclude={"holdout"}))
-    with open_engine(pending.parent / waiting.engine, told) as runner:
-        manifest = accept_runner(told, runner, read_holdout(holdout, told), false_rejects, progress)
+    facts = EngineFacts(**waiting.model_dump(exclude={"holdout"}))
+    with open_engine(pending.parent / waiting.engine, facts) as runner:
+        manifest = accept_runner(facts, runner, read_holdout(holdout, facts), false_rejects, progress)
     path = pending.parent / f"{waiting.name}.json"
     manifest.write(path)
     pending.unlink()
@@ -119,38 +128,38 @@ def accept_engine(
 
 
 def pending_path(engine: Path) -> Path:
-    """NAME.plan → NAME.pending, beside it."""
+    """NAME.plan or NAME.json → NAME.pending, beside it."""
     return engine.with_suffix(".pending")
 
 
 def _leave_pending(
-    request: BuildRequest, engine: Path, built: BuiltEngine, told: EngineFacts
+    request: BuildRequest, engine: Path, built: BuiltEngine, facts: EngineFacts
 ) -> tuple[Path, PendingEngine]:
-    waiting = PendingEngine(**told.model_dump(), holdout=request.holdout.name)
+    waiting = PendingEngine(**facts.model_dump(), holdout=request.holdout.name)
     record = pending_path(engine)
     with one_build_at_a_time(request.folder), atomic_path(record) as written, atomic_path(engine) as candidate:
         candidate.write_bytes(built.plan)
         waiting.write(written)
-    (request.folder / f"{told.name}.json").unlink(missing_ok=True)  # of an engine that this one replaced
+    (request.folder / f"{facts.name}.json").unlink(missing_ok=True)  # of an engine that this one replaced
     return record, waiting
 
 
 def accept_runner(
-    told: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None = None
+    facts: EngineFacts, runner: Runner, holdout: HoldoutSet, false_rejects: float, progress: Progress | None = None
 ) -> EngineManifest:
     """The manifest of a loaded engine: how it answered on the held-out pictures, and its threshold.
 
     Raises AandEdgeError where it does not answer as the model does.
     """
-    scores = score_frames(runner, holdout.frames, told.batch, progress)
-    calibrated = calibration_rows(len(scores), told.calibrated_on)
+    scores = score_frames(runner, holdout.frames, facts.batch, progress)
+    calibrated = calibration_rows(len(scores), facts.calibrated_on)
     threshold = held_out_threshold(scores, calibrated, false_rejects)
     own = held_out_threshold(holdout.scores, calibrated, false_rejects)
     flips = int((threshold.rejects(scores) != own.rejects(holdout.scores)).sum())
     looked_at = [frame if holdout.roi is None else crop(frame, holdout.roi) for frame in holdout.frames]
-    acceptance = accept(scores, holdout.scores, flips, measured=told.budget is not None)
+    acceptance = accept(scores, holdout.scores, flips, measured=facts.budget is not None)
     acceptance = acceptance.model_copy(update={"brightness": [brightness(each) for each in looked_at]})
-    return EngineManifest(**told.model_dump(), acceptance=acceptance, threshold=threshold)
+    return EngineManifest(**facts.model_dump(), acceptance=acceptance, threshold=threshold)
 
 
 @contextmanager
@@ -226,34 +235,60 @@ def _reusable(request: BuildRequest, backend: Backend, manifest_path: Path) -> E
     try:
         manifest = EngineManifest.read(manifest_path)
         check_engine(request.folder / manifest.engine, manifest, backend)
+    except (ArtefactMismatchError, MissingDependencyError):  # the latter: the GPU that it belongs to is not here
+        return None
+    threshold = manifest.threshold  # one of another rule was set on purpose, and is kept
+    kept = threshold.rule != "conformal" or threshold.asked_false_rejects == request.false_rejects
+    return manifest if kept and _same_build(request, manifest) else None
+
+
+def _waiting(request: BuildRequest, backend: Backend, record: Path) -> PendingEngine | None:
+    """The engine that waits there for another machine, if the same build would leave it there again."""
+    try:
+        waiting = PendingEngine.read(record)
+        check_file(request.folder / waiting.engine, waiting, backend)
     except ArtefactMismatchError:
         return None
-    asked = request.options.__dict__
-    same = (
-        manifest.graph_sha256 == sha256_file(request.graph)
-        and all(manifest.options[name] == asked[name] for name in manifest.options.keys() & asked.keys())
-        and tuple(manifest.device.get("targets", "").split()) == request.options.targets
-        and (manifest.budget is None) == (request.budget is None)
-        and (manifest.threshold.rule != "conformal" or manifest.threshold.asked_false_rejects == request.false_rejects)
-    )  # a threshold of another rule was set on purpose, and is kept
-    return manifest if same else None
+    again = waiting.holdout == request.holdout.name and _same_build(request, waiting)
+    return waiting if again and not _runs_here(backend, waiting.device) else None
 
 
-def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: BuiltEngine, engine: Path) -> EngineFacts:
+def _same_build(request: BuildRequest, built: EngineFacts) -> bool:
+    """Whether an engine was built from this graph with these options."""
+    asked = dict(request.options.__dict__)
+    if asked["server"]:
+        asked["server"] = str(TritonUri.parse(asked["server"]))  # with its port, as the engine's facts name it
+    return (
+        built.graph_sha256 == sha256_file(request.graph)
+        and all(built.options[name] == asked[name] for name in built.options.keys() & asked.keys())
+        and tuple(built.device.get("targets", "").split()) == request.options.targets
+        and (built.budget is None) == (request.budget is None)
+    )
+
+
+def engine_facts(
+    graph: Path, engine: str, backend: Backend, built: BuiltEngine, budget: dict[str, Any] | None = None
+) -> EngineFacts:
+    """What an engine is that was built of a graph, as its manifest records it.
+
+    engine   name of its file
+    budget   as in `BuildRequest`
+    """
+    facts = GraphFacts.from_graph(graph)
     return EngineFacts(
-        name=engine.name.removesuffix(backend.suffix),
+        name=engine_name(graph, backend, facts.precision),
         model=facts.name,
-        engine=engine.name,
+        engine=engine,
         engine_sha256=hashlib.sha256(built.plan).hexdigest(),
-        graph=request.graph.name,
-        graph_sha256=sha256_file(request.graph),
+        graph=graph.name,
+        graph_sha256=sha256_file(graph),
         weights=facts.weights,
         size=facts.size,
         frame=facts.frame,
         colour=facts.colour,
         roi=facts.roi,
         batch=facts.batch,
-        precision=request.options.precision,
+        precision=facts.precision,
         executed=dict(built.executed),
         precision_note=built.note,
         backend=backend.name,
@@ -264,6 +299,6 @@ def _facts(request: BuildRequest, facts: GraphFacts, backend: Backend, built: Bu
         calibrated_on=facts.calibrated_on,
         quantised=facts.quantised,
         weight_bits=facts.weight_bits if facts.precision == "int8" else None,
-        budget=request.budget,
+        budget=budget,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

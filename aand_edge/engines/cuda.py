@@ -9,12 +9,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aand_edge.engines.packages import found
 from aand_edge.errors import AandEdgeError, MissingDependencyError
 
 NO_GPU = ("driver version is insufficient", "no cuda-capable device", "no device", "failed to dlopen")
@@ -49,33 +49,51 @@ class CapturedGraph:
 
 
 class Cuda(Protocol):
-    """One device, used from one thread."""
+    """One device, used from one thread. Every call raises AandEdgeError where CUDA fails, see `explained`."""
 
-    def gpu(self) -> Gpu: ...
+    def gpu(self) -> Gpu:
+        """What the device is, and its memory at this moment."""
+        ...
 
     def allocate(self, size: int) -> int:
         """The device address of `size` bytes."""
         ...
 
-    def release(self, address: int) -> None: ...
+    def release(self, address: int) -> None:
+        """Free what `allocate` gave."""
+        ...
 
-    def pinned(self, shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> HostBuffer: ...
+    def pinned(self, shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> HostBuffer:
+        """Page-locked host memory for an array of that shape; `mapped`: the device reads and writes it in place."""
+        ...
 
-    def unpin(self, buffer: HostBuffer) -> None: ...
+    def unpin(self, buffer: HostBuffer) -> None:
+        """Free what `pinned` gave; its array must no longer be used."""
+        ...
 
-    def stream(self) -> Any: ...
+    def stream(self) -> Any:
+        """A stream, on which what is enqueued is done in its order."""
+        ...
 
     def handle(self, stream: Any) -> int:
         """A stream as TensorRT takes it."""
         ...
 
-    def upload(self, address: int, source: NDArray[Any], stream: Any) -> None: ...
+    def upload(self, address: int, source: NDArray[Any], stream: Any) -> None:
+        """Enqueue a copy of a pinned array, all its bytes, to a device address."""
+        ...
 
-    def download(self, target: NDArray[Any], address: int, stream: Any) -> None: ...
+    def download(self, target: NDArray[Any], address: int, stream: Any) -> None:
+        """Enqueue a copy from a device address into a pinned array, as many bytes as it has."""
+        ...
 
-    def event(self) -> Any: ...
+    def event(self) -> Any:
+        """An event, which takes no times."""
+        ...
 
-    def record(self, event: Any, stream: Any) -> None: ...
+    def record(self, event: Any, stream: Any) -> None:
+        """`event` has happened when all that is on `stream` by now is done."""
+        ...
 
     def wait(self, stream: Any, event: Any) -> None:
         """What is enqueued on `stream` from here on waits for `event`."""
@@ -93,7 +111,9 @@ class Cuda(Protocol):
         """Let go of streams and events."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the device, when all that was allocated on it is freed."""
+        ...
 
 
 def open_cuda() -> Cuda:
@@ -106,7 +126,7 @@ def open_cuda() -> Cuda:
 
 def missing() -> str | None:
     """Why no GPU can be used here, or None."""
-    if not (_has_cuda_python() or find_spec("pycuda")):
+    if not (_has_cuda_python() or found("pycuda")):
         return "neither cuda-python nor pycuda is installed (pip install 'aand-edge[tensorrt]')"
     try:
         cuda = CudaPython() if _has_cuda_python() else PyCuda()
@@ -117,10 +137,7 @@ def missing() -> str | None:
 
 
 def _has_cuda_python() -> bool:
-    try:
-        return find_spec("cuda.bindings.runtime") is not None
-    except ModuleNotFoundError:
-        return False
+    return found("cuda.bindings.runtime")
 
 
 class CudaPython:
@@ -305,10 +322,10 @@ class PyCuda:
 
 def explained(call: str, words: str) -> AandEdgeError:
     """CUDA's failure as ours: no driver, no GPU and too little memory are told apart from the rest."""
-    told = words.lower().replace("cuda_error_", "").replace("_", " ")
-    if any(sign in told for sign in NO_GPU):
+    plain = words.lower().replace("cuda_error_", "").replace("_", " ")
+    if any(sign in plain for sign in NO_GPU):
         return MissingDependencyError(f"There is no NVIDIA driver or GPU here ({words})", "Check `nvidia-smi`.")
-    if any(sign in told for sign in OUT_OF_MEMORY):
+    if any(sign in plain for sign in OUT_OF_MEMORY):
         return AandEdgeError(
             f"The GPU is out of memory ({call})", "End what else runs on it, or take a smaller --size or --batch."
         )

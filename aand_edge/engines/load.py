@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aand_edge.artifacts import FALSE_REJECTS, EngineFacts, EngineManifest, sha256_file
+from aand_edge.artifacts import FALSE_REJECTS, EngineFacts, EngineManifest, Precision, sha256_file
 from aand_edge.engines.base import Backend, Runner
+from aand_edge.engines.packages import first_line
 from aand_edge.engines.registry import find_backend
 from aand_edge.engines.triton.runner import ask, load_served
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import ArtefactMismatchError, UsageError
-from aand_edge.graph_facts import graph_stem
+from aand_edge.graph_facts import GraphFacts, graph_stem
 
 EnginePlace = Path | TritonUri
 
@@ -33,21 +34,20 @@ def load_engine(place: EnginePlace) -> tuple[EngineManifest, Runner]:
     return manifest, open_engine(place.parent / manifest.engine, manifest)
 
 
-def open_engine(engine: Path, told: EngineFacts) -> Runner:
+def open_engine(engine: Path, facts: EngineFacts) -> Runner:
     """A runner of an engine file, of which its manifest (or what waits in its place) tells the facts.
 
     Raises as `load_engine`.
     """
-    backend = backend_of(told)
-    check_engine(engine, told, backend)
+    backend = backend_of(facts)
+    check_engine(engine, facts, backend)
     try:
-        return backend.load(engine, told.options)
+        return backend.load(engine, facts.options)
     except ArtefactMismatchError as error:
-        raise ArtefactMismatchError(error.message, rebuild_hint(told)) from None
+        raise ArtefactMismatchError(error.message, rebuild_hint(facts)) from None
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactMismatchError(
-            f"The options in the manifest of {engine} are wrong ({reason})", rebuild_hint(told)
+            f"The options in the manifest of {engine} are wrong ({first_line(error)})", rebuild_hint(facts)
         ) from None
 
 
@@ -58,7 +58,7 @@ def read_manifest(path: EnginePlace) -> EngineManifest:
     """
     if isinstance(path, TritonUri):
         return ask(path).manifest
-    beside = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(path.suffix) + ".json")
+    beside = manifest_path(path)
     manifest = EngineManifest.read(beside)
     if beside.stem != manifest.name:
         raise ArtefactMismatchError(
@@ -66,6 +66,11 @@ def read_manifest(path: EnginePlace) -> EngineManifest:
             f"Give both their names back: {manifest.name}.json and {manifest.engine}.",
         )
     return manifest
+
+
+def manifest_path(file: Path) -> Path:
+    """Where the manifest of an engine file lies; a manifest's own path is it."""
+    return file.with_suffix(".json")
 
 
 def checked_manifest(place: EnginePlace) -> EngineManifest:
@@ -100,6 +105,16 @@ def list_engines(folder: Path) -> list[Path]:
 
 def check_engine(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
     """Raises ArtefactMismatchError where the engine is not the manifest's, or belongs to another machine."""
+    check_file(engine, manifest, backend)
+    for each in backend.differences(manifest.device):
+        raise ArtefactMismatchError(
+            f"{engine} was built for {each.fact} '{each.built}', this machine has '{each.here}'",
+            rebuild_hint(manifest),
+        )
+
+
+def check_file(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
+    """Raises ArtefactMismatchError where the engine is not the manifest's, whatever machine it belongs to."""
     rebuild = rebuild_hint(manifest)
     if not engine.is_file():
         raise ArtefactMismatchError(f"The engine {engine} is missing", rebuild)
@@ -114,10 +129,6 @@ def check_engine(engine: Path, manifest: EngineFacts, backend: Backend) -> None:
         )
     if manifest.weight_bits is not None:
         check_weight_bits(engine, manifest.weight_bits, backend, rebuild)
-    for each in backend.differences(manifest.device):
-        raise ArtefactMismatchError(
-            f"{engine} was built for {each.fact} '{each.built}', this machine has '{each.here}'", rebuild
-        )
 
 
 def check_weight_bits(what: Path, bits: int, backend: Backend, hint: str) -> None:
@@ -144,8 +155,17 @@ def rebuild_hint(manifest: EngineFacts) -> str:
     if manifest.colour == "RGB":  # which only an export can ask for; a build keeps to the graph that lies there
         commands.insert(0, ["aand-edge", "export", manifest.model, *precision, *taken, "--colour", "RGB"])
     name = _rebuilt_name(manifest)
-    told = "" if name == manifest.name else f" It is called {name} then."  # an older version, or a graph of its own
-    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`.{told}"
+    called = "" if name == manifest.name else f" It is called {name} then."  # an older version, or a graph of its own
+    return f"Build it here: `{' && '.join(map(shlex.join, commands))}`.{called}"
+
+
+def export_command(graph: GraphFacts, precision: Precision, weight_bits: int | None = None) -> str:
+    """The command that writes a graph which takes what this one does, in that precision, on one line of a shell."""
+    words = ["aand-edge", "export", graph.name, "--precision", precision, *_taken(graph)]
+    words += ["--colour", "RGB"] if graph.colour == "RGB" else []
+    words += ["--weight-bits", str(weight_bits)] if weight_bits else []
+    words += ["--quantise", ",".join(graph.quantised)] if precision == "int8" and graph.quantised else []
+    return shlex.join(words)
 
 
 def _rebuilt_name(manifest: EngineFacts) -> str:
@@ -155,24 +175,24 @@ def _rebuilt_name(manifest: EngineFacts) -> str:
     return f"{graph_stem(manifest.model, frame, manifest.batch)}.{manifest.backend}.{manifest.precision}"
 
 
-def _taken(manifest: EngineFacts) -> list[str]:
-    """What the engine takes at a call, as the options say it."""
-    height, width = manifest.frame
+def _taken(facts: EngineFacts | GraphFacts) -> list[str]:
+    """What the engine or graph takes at a call, as the options say it."""
+    height, width = facts.frame
     return [
-        *(["--frame", f"{width}x{height}"] if _framed(manifest) else []),
-        *(["--batch", str(manifest.batch)] if manifest.batch > 1 else []),
+        *(["--frame", f"{width}x{height}"] if _framed(facts) else []),
+        *(["--batch", str(facts.batch)] if facts.batch > 1 else []),
     ]
 
 
-def _framed(manifest: EngineFacts) -> bool:
+def _framed(facts: EngineFacts | GraphFacts) -> bool:
     """Whether --frame asked for the frame: a region has one of its own."""
-    return manifest.roi is None and manifest.frame != (manifest.size, manifest.size)
+    return facts.roi is None and facts.frame != (facts.size, facts.size)
 
 
 def _options(built: Mapping[str, Any]) -> list[str]:
     """The options of `build` that are not left at their default."""
-    told = {f"--{name.replace('_', '-')}": built.get(name) for name in ("threads", "workspace_mb", "server")}
-    options = [word for option, value in told.items() if value for word in (option, str(value))]
+    given = {f"--{name.replace('_', '-')}": built.get(name) for name in ("threads", "workspace_mb", "server")}
+    options = [word for option, value in given.items() if value for word in (option, str(value))]
     options += ["--opt-level", str(built["opt_level"])] if built.get("opt_level") is not None else []  # 0 is one
     return options + (["--zero-copy"] if built.get("zero_copy") else [])
 

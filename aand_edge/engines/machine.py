@@ -91,9 +91,9 @@ def _power_mode() -> str:
     return power_mode(done.stdout)
 
 
-def power_mode(told: str) -> str:
+def power_mode(printed: str) -> str:
     """The mode's name in what `nvpmodel -q` prints."""
-    found = re.search(r"NV Power Mode:\s*(\S+)", told)
+    found = re.search(r"NV Power Mode:\s*(\S+)", printed)
     return found[1] if found else ""
 
 

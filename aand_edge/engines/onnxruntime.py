@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from aand_edge.engines.base import (
     refuse_options,
 )
 from aand_edge.engines.cpu import int8_weight_bits, threads_of
+from aand_edge.engines.packages import first_line, missing
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
 
 ELEMENTS = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64", "uint8": "u8", "int8": "i8"}
@@ -37,9 +37,7 @@ class OnnxRuntime(Backend):
     suffix = ".onnx"
 
     def available(self) -> str | None:
-        if find_spec("onnxruntime") is None:
-            return "the package onnxruntime is not installed (pip install 'aand-edge[cpu]')"
-        return None
+        return missing("onnxruntime", "cpu")
 
     def version(self) -> str:
         import onnxruntime
@@ -128,5 +126,4 @@ def _session(graph: Path, threads: int, profile: Path | None = None) -> Any:
     try:
         return onnxruntime.InferenceSession(str(graph), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own error classes have no common base but Exception
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise AandEdgeError(f"ONNX Runtime refused {graph}: {reason}", "Export the graph again.") from None
+        raise AandEdgeError(f"ONNX Runtime refused {graph}: {first_line(error)}", "Export the graph again.") from None

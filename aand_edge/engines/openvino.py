@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from aand_edge.engines.openvino_layers import (
     quantised_convolutions,
     read_marked,
 )
+from aand_edge.engines.packages import missing
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 
 
@@ -43,9 +43,7 @@ class OpenVino(Backend):
     suffix = ".blob"
 
     def available(self) -> str | None:
-        if find_spec("openvino") is None:
-            return "the package openvino is not installed (pip install 'aand-edge[cpu]')"
-        return None
+        return missing("openvino", "cpu")
 
     def version(self) -> str:
         import openvino
@@ -155,5 +153,5 @@ def _int8_note(graph: Path, executed: int, asked: int) -> str:
 def reason(error: Exception) -> str:
     """What OpenVINO says went wrong, without the places in its source; a mismatch has a line for each side."""
     lines = [" ".join(line.split()) for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
-    return "; ".join(line.rstrip(".") for line in told) or type(error).__name__
+    reasons = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
+    return "; ".join(line.rstrip(".") for line in reasons) or type(error).__name__

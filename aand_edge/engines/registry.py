@@ -24,18 +24,18 @@ FACTORIES: dict[str, Callable[[], Backend]] = {
 }
 
 
+def suffixes() -> list[str]:
+    """Of all backends' engine files, with the dot."""
+    return sorted({factory().suffix for factory in FACTORIES.values()})
+
+
 def find_backend(name: str = "auto") -> Backend:
     """The backend of that name; `auto` takes the first that works here.
 
     Raises UsageError for a name that there is not, MissingDependencyError for a backend that cannot work here.
     """
     if name == "auto":
-        reasons = {each: factory().runnable() for each, factory in FACTORIES.items() if each != "triton"}
-        usable = [each for each, reason in reasons.items() if reason is None]
-        if not usable:
-            told = "; ".join(f"{each}: {reason}" for each, reason in reasons.items())
-            raise MissingDependencyError(f"No engine backend works here ({told})", "Install one of them.")
-        return FACTORIES[usable[0]]()
+        return _first_that_works()
     if name not in FACTORIES:
         raise UsageError(f"There is no backend '{name}'", f"Choose one of: auto, {', '.join(FACTORIES)}.")
     backend = FACTORIES[name]()
@@ -47,6 +47,15 @@ def find_backend(name: str = "auto") -> Backend:
     return backend
 
 
-def availability() -> dict[str, str | None]:
-    """Each backend's name, with None where it can build here and otherwise the reason why not."""
-    return {name: factory().available() for name, factory in FACTORIES.items()}
+def _first_that_works() -> Backend:
+    """The others' packages, which take a while to load, are not looked at."""
+    reasons = []
+    for name, factory in FACTORIES.items():
+        if name == "triton":
+            continue
+        backend = factory()
+        reason = backend.runnable()
+        if reason is None:
+            return backend
+        reasons.append(f"{name}: {reason}")
+    raise MissingDependencyError(f"No engine backend works here ({'; '.join(reasons)})", "Install one of them.")

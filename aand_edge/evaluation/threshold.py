@@ -27,7 +27,7 @@ def conformal_threshold(normal_scores: Scores, false_rejects: float = FALSE_REJE
     Too few pictures for α: the threshold is their maximum, promises 1 / (n + 1) and says so in its note.
     Raises DataError without pictures or where a score is not finite.
     """
-    _check_rate(false_rejects, lowest_allowed=False)
+    check_rate(false_rejects)
     scores, _ = checked_scores(normal_scores, np.zeros(np.shape(normal_scores), dtype=bool))
     if not len(scores):
         raise DataError(
@@ -142,7 +142,7 @@ def rate_threshold(scores: Scores, anomalous: NDArray[np.bool_], false_rejects: 
 
     It holds for these pictures and promises nothing of new ones. Raises DataError without a good picture.
     """
-    _check_rate(false_rejects, lowest_allowed=True)
+    check_rate(false_rejects, lowest_allowed=True)
     scores, anomalous = checked_scores(scores, anomalous)
     goods = np.sort(scores[~anomalous])
     if not len(goods):
@@ -158,7 +158,8 @@ def rate_threshold(scores: Scores, anomalous: NDArray[np.bool_], false_rejects: 
     )
 
 
-def _check_rate(false_rejects: float, lowest_allowed: bool) -> None:
+def check_rate(false_rejects: float, lowest_allowed: bool = False) -> None:
+    """Raises UsageError for a share of good parts that no rule can keep to; 0 is one for labelled pictures alone."""
     if not 0 <= false_rejects < 1 or (false_rejects == 0 and not lowest_allowed):
         interval = "[0, 1)" if lowest_allowed else "(0, 1)"
         raise UsageError(f"--false-rejects {false_rejects} is not in {interval}", "Give a share such as 0.01.")

@@ -103,9 +103,9 @@ def _divergence(histogram: Histogram, end: int) -> float:
     if not quantised.sum():
         return np.inf
     p, q = clipped / clipped.sum(), quantised / quantised.sum()
-    told = p > 0
+    there = p > 0
     # Where P has mass and Q has none the divergence is infinite; a tiny mass keeps candidates comparable.
-    return float((p[told] * np.log(p[told] / np.maximum(q[told], 1e-12))).sum())
+    return float((p[there] * np.log(p[there] / np.maximum(q[there], 1e-12))).sum())
 
 
 def _squared_error(histogram: Histogram, end: int) -> float:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aand_edge.artifacts import EngineFacts, Precision, sha256_file
-from aand_edge.engines.build import accept_runner
+from aand_edge.artifacts import Precision
+from aand_edge.engines.base import BuiltEngine
+from aand_edge.engines.build import accept_runner, engine_facts
 from aand_edge.engines.onnxruntime import OnnxRuntime
 from aand_edge.engines.triton.config import Serving
 from aand_edge.engines.triton.repository import Packed, pack
 from aand_edge.errors import UsageError
 from aand_edge.export.dynamic import check_batches, write_dynamic
-from aand_edge.graph_facts import GraphFacts, read_holdout, stem_of
+from aand_edge.graph_facts import GraphFacts, read_holdout
 
 
 def check_servable(precision: Precision) -> None:
@@ -45,32 +45,12 @@ def serve_graph(
     check_servable(facts.precision)
     pictures = read_holdout(holdout, facts)
     backend = OnnxRuntime()
-    options = {"threads": 0}
-    told = EngineFacts(
-        name=f"{stem_of(graph)}.{backend.name}.{facts.precision}",
-        model=facts.name,
-        engine=graph.name,
-        engine_sha256=sha256_file(graph),
-        graph=graph.name,
-        graph_sha256=sha256_file(graph),
-        weights=facts.weights,
-        size=facts.size,
-        frame=facts.frame,
-        colour=facts.colour,
-        roi=facts.roi,
-        batch=1,
-        precision=facts.precision,
-        executed={},
-        backend=backend.name,
-        backend_version=backend.version(),
-        device=backend.device(),
-        options=options,
-        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
+    as_it_is = BuiltEngine(graph.read_bytes(), executed={}, device=backend.device(), options={"threads": 0})
+    served = engine_facts(graph, graph.name, backend, as_it_is)
     with TemporaryDirectory() as folder:
         dynamic = Path(folder) / graph.name
         write_dynamic(graph, dynamic)
         check_batches(graph, dynamic, pictures.frames)
-        with backend.load(graph, options) as runner:
-            accepted = accept_runner(told, runner, pictures, false_rejects, progress)
+        with backend.load(graph, as_it_is.options) as runner:
+            accepted = accept_runner(served, runner, pictures, false_rejects, progress)
         return pack(repository, dynamic, accepted, "onnxruntime_onnx", serving)

@@ -34,15 +34,16 @@ FEWEST_ANOMALIES = 32
 class JudgedSet:
     """Pictures with their labels, as a graph takes them.
 
-    frames   N of uint8 (H, W, 3)
-    masks    N of bool (H', W') at the map's size, all false on a good part; None where nobody drew one
-    told     what these are, for the report
+    frames        N of uint8 (H, W, 3)
+    anomalous     bool (N,)
+    masks         N of bool (H', W') at the map's size, all false on a good part; None where nobody drew one
+    description   for the report
     """
 
     frames: tuple[NDArray[np.uint8], ...]
     anomalous: NDArray[np.bool_]
     masks: tuple[NDArray[np.bool_] | None, ...]
-    told: str
+    description: str
 
 
 def synthetic_set(holdout: HoldoutSet, facts: GraphFacts) -> JudgedSet:

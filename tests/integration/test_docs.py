@@ -18,8 +18,8 @@ import typer.main
 
 from aand_edge.artifacts import Threshold
 from aand_edge.cli import app
-from aand_edge.cli.build import parse_regions
 from aand_edge.cli.lookup import parse_frame, parse_roi
+from aand_edge.cli.options import parse_regions
 from aand_edge.config import CalibrateSettings, CameraSettings, PageSettings, RunSettings
 from aand_edge.config.sections import Backbone, BuildSettings, Layout, Levels, Preset, Schedule
 from aand_edge.config.workspace import parse

@@ -40,6 +40,12 @@ def test_json_keeps_letters_as_they_are(tmp_path: Path) -> None:
     assert "Prüfung" in (tmp_path / "sub/a.json").read_text(encoding="utf-8")
 
 
+def test_a_number_that_json_does_not_have_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"budget_ms": float("inf")})
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

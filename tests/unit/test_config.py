@@ -190,6 +190,7 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         ("[modle]\n", "modle"),
         ("[model]\nsize = 'big'\n", r"model\.size"),
         ("[threshold]\nfalse_rejects = 2.0\n", r"threshold\.false_rejects"),
+        ("[bench]\nbudget_ms = inf\n", r"bench\.budget_ms: Input should be a finite number"),
         ("[build]\nprecision = 'fp8'\n", r"build\.precision"),
         ("[build\n", "no TOML file.*Mend it, or write one"),
         (

@@ -24,7 +24,6 @@ class Plan:
 
     data: bytes
     typing: str  # "strong" or "weak"
-    log: tuple[str, ...]
 
 
 def build_plan(library: Library, graph: Path, options: BuildOptions) -> Plan:
@@ -41,12 +40,12 @@ def build_plan(library: Library, graph: Path, options: BuildOptions) -> Plan:
         if options.log is not None:
             write_text(options.log, "\n".join(logger.lines) + "\n")
     if plan is None:
-        told = f"; the log is in {options.log}" if options.log else ""
+        log = f"; the log is in {options.log}" if options.log else ""
         raise AandEdgeError(
-            f"{library.name} {library.version} cannot build {graph.name}: {_first(logger.errors)}{told}",
+            f"{library.name} {library.version} cannot build {graph.name}: {_first(logger.errors)}{log}",
             "Try --precision fp16 or fp32, or a smaller --workspace-mb.",
         )
-    return Plan(plan, typing, tuple(logger.lines))
+    return Plan(plan, typing)
 
 
 def check_memory(graph: Path, workspace: int, meminfo: Path = MEMINFO) -> None:

@@ -49,5 +49,5 @@ def check_precision(precision: str, executed: dict[str, int], name: str) -> None
 
 def _kind(layer: dict[str, Any]) -> str:
     tensors = [*layer.get("Inputs", []), *layer.get("Outputs", [])]
-    told = " ".join(str(each.get("Format/Datatype", each.get("Datatype", ""))) for each in tensors)
-    return next((kind for kind, sign in _KINDS if sign.search(told)), "")
+    formats = " ".join(str(each.get("Format/Datatype", each.get("Datatype", ""))) for each in tensors)
+    return next((kind for kind, sign in _KINDS if sign.search(formats)), "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+from aand_edge.engines.packages import first_line, found
 from aand_edge.errors import MissingDependencyError
 
 OLDEST = (10, 3)
@@ -58,7 +58,7 @@ def missing(name: str) -> str | None:
 
 def open_library(name: str) -> Library:
     """Import it. Raises MissingDependencyError where it is absent, broken or too old."""
-    module = next((each for each in MODULES[name] if _found(each)), None)
+    module = next((each for each in MODULES[name] if found(each)), None)
     if module is None:
         raise MissingDependencyError(f"{_title(name)} is not installed", f"Install it: {ADVICE[name]}.")
     try:
@@ -66,9 +66,8 @@ def open_library(name: str) -> Library:
         library = Library(name, trt)
         version = tuple(int(part) for part in library.version.split(".")[:2])
     except Exception as error:  # a stub without its libraries, or libraries of another version, fail in many ways
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MissingDependencyError(
-            f"{_title(name)} is installed and does not load ({reason})", f"Install it: {ADVICE[name]}."
+            f"{_title(name)} is installed and does not load ({first_line(error)})", f"Install it: {ADVICE[name]}."
         ) from None
     if not library.is_rtx and version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
@@ -80,13 +79,6 @@ def open_library(name: str) -> Library:
 
 def _title(name: str) -> str:
     return "TensorRT-RTX" if name == "tensorrt-rtx" else "TensorRT"
-
-
-def _found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def collecting_logger(library: Library) -> Any:

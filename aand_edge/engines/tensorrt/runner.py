@@ -1,8 +1,9 @@
-"""A loaded engine on a GPU: static buffers, one thread that owns CUDA, two slots so that copies overlap computing.
+"""A loaded engine on a GPU: static buffers, one thread that owns CUDA, two slots.
 
     slot:  frames → pinned host ─ copy stream → device ─┤ wait ├─ compute stream: engine ─ copy → pinned host → Outputs
 
-While the engine computes frame n from one slot, frame n + 1 is copied into the other.
+`infer`, which all commands call, has one batch under way at a time. Whoever calls `submit` and `collect` may have two:
+while the engine computes one from its slot, the next is copied into the other.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Slot:
 
 
 class TensorRtRunner(Runner):
-    """See `base.Runner`; besides, `submit` and `collect` keep two frames under way.
+    """See `base.Runner`; besides, `submit` and `collect` may keep two batches under way.
 
     graph_note   a sentence why no CUDA graph is used, "" where one is
     """

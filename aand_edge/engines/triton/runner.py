@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.base import Frames, Outputs, Runner, check_frames
+from aand_edge.engines.packages import missing as missing_package
 from aand_edge.engines.triton.config import MANIFEST
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError
@@ -24,9 +24,7 @@ EXPORT = "Write its repository with `aand-edge export --triton DIR`."
 
 def missing() -> str | None:
     """Why no server can be asked from here, or None."""
-    if find_spec("tritonclient") is None or find_spec("grpc") is None:
-        return "the package tritonclient is not installed (pip install 'aand-edge[triton]')"
-    return None
+    return missing_package("tritonclient.grpc", "triton")
 
 
 @dataclass(frozen=True)
@@ -57,17 +55,17 @@ def ask(uri: TritonUri) -> Served:
     """What the server says of a model. Raises as `load_served`."""
     client = _client(uri)
     try:
-        with _told(uri):
+        with _as_our_errors(uri):
             wait = uri.timeout_ms / 1000
             config = client.get_model_config(uri.model, client_timeout=wait).config
             text = config.parameters[MANIFEST].string_value if MANIFEST in config.parameters else ""
         manifest = _manifest(uri, text)
-        with _told(uri):
-            told = client.get_model_metadata(uri.model, str(manifest.options.get("version")), client_timeout=wait)
+        with _as_our_errors(uri):
+            metadata = client.get_model_metadata(uri.model, str(manifest.options.get("version")), client_timeout=wait)
     finally:
         client.close()
-    _check_tensors(uri, manifest, told)
-    return Served(manifest, str(told.platform))
+    _check_tensors(uri, manifest, metadata)
+    return Served(manifest, str(metadata.platform))
 
 
 class TritonRunner(Runner):
@@ -91,7 +89,7 @@ class TritonRunner(Runner):
         given = InferInput("image", list(frames.shape), "UINT8")
         given.set_data_from_numpy(frames)
         wait = self._uri.timeout_ms / 1000
-        with _told(self._uri):
+        with _as_our_errors(self._uri):
             found = self._client.infer(
                 self._uri.model, [given], self._version, outputs=self._wanted, client_timeout=wait
             )
@@ -129,7 +127,7 @@ def _client(uri: TritonUri) -> Any:
 
 
 @contextmanager
-def _told(uri: TritonUri) -> Iterator[None]:
+def _as_our_errors(uri: TritonUri) -> Iterator[None]:
     """Whatever goes wrong between here and the server, in one sentence."""
     from tritonclient.utils import InferenceServerException
 
@@ -163,11 +161,11 @@ def _manifest(uri: TritonUri, text: str) -> EngineManifest:
         ) from None
 
 
-def _check_tensors(uri: TritonUri, manifest: EngineManifest, told: Any) -> None:
+def _check_tensors(uri: TritonUri, manifest: EngineManifest, metadata: Any) -> None:
     """Raises ArtefactMismatchError where the served tensors are not those of the manifest, both named."""
     (height, width), side = manifest.frame, manifest.size
     expected = {"image": ("UINT8", (height, width, 3)), "anomaly_map": ("FP32", (side, side)), "score": ("FP32", ())}
-    found = {each.name: (str(each.datatype), tuple(each.shape)) for each in (*told.inputs, *told.outputs)}
+    found = {each.name: (str(each.datatype), tuple(each.shape)) for each in (*metadata.inputs, *metadata.outputs)}
     for name, (kind, shape) in expected.items():
         possible = [(kind, (lead, *shape)) for lead in (-1, manifest.batch)]
         possible += [("FP32", (-1, 1))] if name == "score" else []

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from aand_edge.bench.latency import ROUND, Latency, measure, measure_in_turn
+from aand_edge.bench.latency import ROUND, Latency, measure_in_turn
 from aand_edge.errors import UsageError
 
 
@@ -31,14 +31,15 @@ def test_a_batch_counts_its_frames():
 
 def test_warm_up_runs_do_not_count():
     pauses = iter([0.03, 0.03] + [0.0] * 5)
-    latency = measure(lambda: time.sleep(next(pauses)), warmup=2, repeats=5)
+    (latency,) = measure_in_turn([lambda: time.sleep(next(pauses))], warmup=2, repeats=5, frames=[1])
     assert len(latency.samples) == 5
     assert latency.max < 25
     assert next(pauses, None) is None
 
 
 def test_a_known_pause_is_measured():
-    assert 5 <= measure(lambda: time.sleep(0.005), warmup=0, repeats=3).p50 < 50
+    (latency,) = measure_in_turn([lambda: time.sleep(0.005)], warmup=0, repeats=3, frames=[1])
+    assert 5 <= latency.p50 < 50
 
 
 def test_engines_take_turns_and_the_first_run_of_a_turn_does_not_count():
@@ -60,9 +61,9 @@ def test_engines_take_turns_and_the_first_run_of_a_turn_does_not_count():
 @pytest.mark.parametrize(("warmup", "repeats"), [(0, 0), (-1, 5)])
 def test_counts_that_measure_nothing_are_refused(warmup, repeats):
     with pytest.raises(UsageError, match="measure nothing"):
-        measure(lambda: None, warmup, repeats)
+        measure_in_turn([lambda: None], warmup, repeats, [1])
 
 
 def test_an_error_of_the_engine_is_not_swallowed():
     with pytest.raises(ZeroDivisionError):
-        measure(lambda: 1 / 0, 0, 1)
+        measure_in_turn([lambda: 1 / 0], 0, 1, [1])

@@ -1,5 +1,6 @@
 import csv
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from aand_edge.artifacts import Threshold
 from aand_edge.bench.contender import Contender
 from aand_edge.bench.run import check_budget, first_batch, reference_of, run_bench
 from aand_edge.data.layouts import Category
-from aand_edge.errors import DataError, LatencyBudgetError, UsageError
+from aand_edge.errors import DataError, LatencyBudgetError, MissingDependencyError, UsageError
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -44,6 +45,23 @@ def test_every_file_of_the_report_is_written(category, bench, tmp_path):
     lines = list(csv.DictReader((tmp_path / "out" / "pictures.csv").read_text().splitlines()))
     assert len(lines) == 6
     assert [line["verdict"] for line in lines] == ["pass", "pass", "reject", "reject", "pass", "reject"]
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "sklearn", "scipy"])
+def test_a_package_that_the_report_lacks_is_told_before_anything_is_measured(
+    category, bench, tmp_path, monkeypatch, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("aand_edge.bench.run.measure_memory", lambda _: pytest.fail("an engine was measured"))
+    with pytest.raises(MissingDependencyError, match=rf"{package}.*aand-edge\[bench\]"):
+        bench(category, tmp_path / "out")
+
+
+def test_only_good_pictures_need_no_package_for_figures(category, bench, tmp_path, monkeypatch):
+    for package in ("sklearn", "scipy"):
+        monkeypatch.setitem(sys.modules, package, None)
+    good = tuple(sample for sample in category.test if not sample.anomalous)
+    assert bench(replace(category, test=good), tmp_path / "out").rows[0].figures()["image_auroc"] is None
 
 
 def test_flips_are_decisions_at_each_ones_own_threshold(category, bench, manifest, runner, tmp_path):

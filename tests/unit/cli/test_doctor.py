@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -48,6 +49,17 @@ def test_no_python_is_shown(command: Command, pictures: Path) -> None:
 def test_without_pictures_the_machine_is_described(command: Command) -> None:
     reply = json.loads(command("doctor", "--json").out)
     assert set(reply) == {"device", "machine", "backends"}
+
+
+def test_a_machine_whose_package_does_not_load_is_described(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openvino.py").write_text('raise ImportError("libopenvino.so: cannot open shared object file")')
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = command("doctor", "--json")
+    assert done.code == 0, done.err
+    assert "does not load (libopenvino.so" in json.loads(done.out)["backends"]["openvino"]
 
 
 def test_a_machine_without_the_workspaces_pictures_is_described_all_the_same(command: Command, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from aand_edge.cli.lookup import find_model, folder_of_model, trained_category
 from aand_edge.config import Workspace
 from aand_edge.engines.build import build_engine
+from aand_edge.engines.onnxruntime import OnnxRuntime
+from aand_edge.engines.registry import FACTORIES
 from aand_edge.errors import ArtefactMismatchError
 from tests.commands import Command
 from tests.graphs import tiny_request
@@ -116,6 +118,15 @@ def test_an_engine_without_its_manifest_is_told_as_such(command: Command, root: 
         done = command("threshold", name)
         assert done.code == 4
         assert f"{path.name} is" in done.err
+
+
+def test_an_engine_of_any_backend_is_missed_its_manifest(
+    command: Command, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FACTORIES, "plain", type("Plain", (OnnxRuntime,), {"name": "plain", "suffix": ".plain"}))
+    (root.parent / "engines").mkdir()
+    (root.parent / "engines/part.plain").touch()
+    assert "part.plain is there, but its manifest part.json is not" in command("threshold", "part").err
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,27 @@ def test_an_option_without_effect_is_refused(command: Command, arguments: list[s
     assert said in done.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["build", "--precision", "int8", "--max-drop", "inf"], "--max-drop inf is no number of points"),
+        (["build", "--false-rejects", "2"], "--false-rejects 2.0 is not in (0, 1)"),
+        (["threshold", "--false-rejects", "nan"], "--false-rejects nan is not in (0, 1)"),
+        (["threshold", "--rule", "rate", "--false-rejects", "1"], "--false-rejects 1.0 is not in [0, 1)"),
+        (["bench", "--budget-ms", "inf"], "--budget-ms inf: Input should be a finite number"),
+        (["bench", "--budget-ms", "0"], "--budget-ms 0.0: Input should be greater than 0"),
+        (["calibrate", "--percentile", "nan"], "--percentile nan: Input should be a finite number"),
+        (["run", "csi://0", "--exposure", "nan"], "--exposure nan: Input should be a finite number"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_before_anything_is_looked_for(
+    command: Command, arguments: list[str], said: str
+) -> None:
+    done = command(*arguments)
+    assert done.code == 2
+    assert said in done.err
+
+
 def test_a_threshold_is_read_anew_from_the_pictures_it_was_read_from_at_the_build(
     command: Command, tmp_path: Path
 ) -> None:

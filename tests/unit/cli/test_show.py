@@ -65,7 +65,21 @@ def test_a_log_gets_tables_as_wide_as_they_need(capsys: pytest.CaptureFixture[st
     assert lines[-1] == "size   256", "without the spaces that fill it up to the longest row"
 
 
-def test_a_narrow_terminal_gets_a_long_path_whole(
+def test_a_title_is_not_folded_at_the_width_of_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    answer({}, False, facts("sample-efficientnet_lite0.openvino.fp16", [("judged", 3)]))
+    assert capsys.readouterr().out.splitlines() == ["sample-efficientnet_lite0.openvino.fp16", "judged  3"]
+
+
+def test_a_narrow_terminal_gets_a_long_title_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")  # 80 columns, and no italics
+    answer({}, False, facts(LONG, [("size", 256)]))
+    assert LONG in "".join(capsys.readouterr().out.split())
+
+
+def test_a_narrow_terminal_gets_a_long_path_a_long_path_whole(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)

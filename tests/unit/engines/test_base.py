@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from aand_edge.artifacts import Precision
+from aand_edge.engines.base import Backend, Runner
 from aand_edge.engines.build import build_engine
+from aand_edge.engines.cuda import Cuda
 from aand_edge.engines.load import load_engine
 from aand_edge.engines.registry import FACTORIES
 from aand_edge.errors import AandEdgeError, UsageError
@@ -17,6 +19,13 @@ from tests.graphs import tiny_frames, tiny_request, tiny_scores
 
 # A server is not built here; its tests answer for it themselves.
 BACKENDS = [name for name, factory in FACTORIES.items() if name != "triton" and factory().runnable() is None]
+
+
+@pytest.mark.parametrize("protocol", [Backend, Runner, Cuda])
+def test_each_method_of_a_protocol_says_what_whoever_implements_it_must_do(protocol: type) -> None:
+    public = {name: each for name, each in vars(protocol).items() if callable(each) and not name.startswith("_")}
+    assert public
+    assert [name for name, method in public.items() if not method.__doc__] == []
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

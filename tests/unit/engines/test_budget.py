@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from aand_edge.engines.budget import Budget, Measured, search
@@ -11,6 +13,12 @@ REFERENCE = Measured(regions=(), image_auroc=0.95, aupro=0.9, map_error=0, flips
 COSTS = {"teacher1": 1.0, "teacher2": 0.4, "bottleneck": 0.0, "student1": 0.2}  # points of image AUROC
 GAINS = {"teacher1": 20.0, "teacher2": 10.0, "bottleneck": 15.0, "student1": 5.0}  # milliseconds
 ORDER = tuple(COSTS)
+
+
+@pytest.mark.parametrize("loss", [(math.inf,), (math.nan,), (-1.0,), (0.3, math.nan), (0.3, 2.0)])
+def test_a_budget_that_bounds_nothing_is_refused(loss: tuple[float, ...]) -> None:
+    with pytest.raises(UsageError, match=r"is no (number of points|share of verdicts)"):
+        Budget(*loss)
 
 
 def measure(regions: tuple[str, ...]) -> Measured:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aand_edge.artifacts import EngineFacts, EngineManifest, PendingEngine, Threshold
-from aand_edge.engines.base import BuildOptions, BuiltEngine, Outputs
+from aand_edge.engines.base import BuildOptions, BuiltEngine, Difference, Outputs
 from aand_edge.engines.build import (
     LOCK,
     accept,
@@ -24,7 +24,7 @@ from aand_edge.engines.build import (
 from aand_edge.engines.load import list_engines, load_engine
 from aand_edge.engines.onnxruntime import OnnxRuntime
 from aand_edge.engines.registry import FACTORIES
-from aand_edge.errors import AandEdgeError, ArtefactMismatchError, UsageError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, MissingDependencyError, UsageError
 from aand_edge.evaluation.threshold import conformal_threshold
 from aand_edge.holdout import HoldoutSet, calibration_rows
 from tests.graphs import tiny_frames, tiny_request, tiny_scores
@@ -41,7 +41,14 @@ def test_a_batch_that_the_pictures_do_not_fill_is_filled_up(tmp_path: Path) -> N
 
 def test_a_graph_of_another_precision_is_refused(tmp_path: Path) -> None:
     asked = replace(tiny_request(tmp_path), options=BuildOptions("fp16"))
-    with pytest.raises(UsageError, match="is an fp32 graph, fp16 was asked for"):
+    with pytest.raises(UsageError, match=r"is an fp32 graph, fp16 was asked for.*`aand-edge export tiny --precision"):
+        build_engine(asked)
+    assert not asked.folder.exists()
+
+
+def test_a_rate_that_is_none_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    asked = replace(tiny_request(tmp_path), false_rejects=2.0)
+    with pytest.raises(UsageError, match=r"--false-rejects 2\.0 is not in"):
         build_engine(asked)
     assert not asked.folder.exists()
 
@@ -215,6 +222,44 @@ def test_an_engine_for_another_machine_waits_to_be_accepted_there(
     assert manifest.acceptance.pictures == 12
     assert not path.exists()
     assert EngineManifest.read(accepted) == manifest
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_reuse_keeps_an_engine_that_waits_until_something_changes_or_it_runs_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = tiny_request(tmp_path, "elsewhere", reuse=True)
+    path, waiting = build_engine(request)
+    builds: list[Path] = []
+    original = Elsewhere.build
+
+    def counted(self: Elsewhere, graph: Path, options: BuildOptions) -> BuiltEngine:
+        builds.append(graph)
+        return original(self, graph, options)
+
+    monkeypatch.setattr(Elsewhere, "build", counted)
+    assert build_engine(request) == (path, waiting)
+    assert builds == []
+    (request.folder / waiting.engine).write_bytes(b"other")
+    build_engine(request)
+    build_engine(replace(request, options=replace(request.options, threads=1)))
+    assert len(builds) == 2
+    monkeypatch.setattr(Elsewhere, "runs", True)
+    assert isinstance(build_engine(request)[1], EngineManifest)
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_reuse_needs_no_device_where_the_build_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(self: Elsewhere, built: dict[str, str]) -> list[Difference]:
+        raise MissingDependencyError("There is no GPU here", "See `aand-edge doctor`.")
+
+    request = tiny_request(tmp_path, "elsewhere", reuse=True)
+    monkeypatch.setattr(Elsewhere, "runs", True)
+    build_engine(request)
+    monkeypatch.setattr(Elsewhere, "runs", False)
+    monkeypatch.setattr(Elsewhere, "differences", absent)
+    assert isinstance(build_engine(request)[1], PendingEngine)
 
 
 @pytest.mark.usefixtures("elsewhere")

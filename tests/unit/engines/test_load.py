@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from aand_edge.artifacts import Threshold
 from aand_edge.engines.build import build_engine
-from aand_edge.engines.load import list_engines, load_engine, rebuild_hint
+from aand_edge.engines.load import export_command, list_engines, load_engine, rebuild_hint
 from aand_edge.engines.openvino import OpenVino
 from aand_edge.errors import ArtefactMismatchError
+from aand_edge.graph_facts import GraphFacts
 from tests.graphs import tiny_request
 
 
@@ -89,6 +91,16 @@ def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) 
         "`aand-edge export 'line 1' --precision fp32 --batch 4 --colour RGB && "
         "aand-edge build 'line 1' --precision fp32 --backend onnxruntime --batch 4 --false-rejects 0.1`"
     ) in rebuild_hint(four)
+
+
+def test_the_way_to_another_graph_names_everything_that_this_one_takes() -> None:
+    plain = GraphFacts("part", "resnet18", 256, (256, 256), "BGR", "fp32", "0" * 64)
+    assert export_command(plain, "fp16") == "aand-edge export part --precision fp16"
+    taken = replace(plain, frame=(720, 1280), roi=(280, 0, 720, 720), batch=2, colour="RGB", quantised=("bottleneck",))
+    assert export_command(taken, "int8", 7) == (
+        "aand-edge export part --precision int8 --frame 1280x720 --roi 280,0,720,720 --batch 2 --colour RGB "
+        "--weight-bits 7 --quantise bottleneck"
+    )
 
 
 def test_an_engine_without_its_manifest_is_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def graph(tmp_path: Path) -> Path:
 def machine(trt: FakeTrt, monkeypatch: pytest.MonkeyPatch) -> FakeTrt:
     """A machine with that TensorRT and a GPU."""
     monkeypatch.setattr(libraries, "import_module", lambda name: trt)
-    monkeypatch.setattr(libraries, "_found", lambda module: module == "tensorrt")
+    monkeypatch.setattr(libraries, "found", lambda module: module == "tensorrt")
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "open_cuda", lambda: FakeCuda(trt.memory))
     monkeypatch.setattr(backends, "l4t_release", lambda: "")
@@ -141,11 +141,11 @@ def test_an_engine_for_other_gpus_is_not_loaded_here(
     trt: FakeTrt, graph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libraries, "import_module", lambda name: trt)
-    monkeypatch.setattr(libraries, "_found", lambda module: module == "tensorrt_rtx_bindings")
+    monkeypatch.setattr(libraries, "found", lambda module: module == "tensorrt_rtx_bindings")
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "open_cuda", lambda: FakeCuda(trt.memory))  # of compute capability 8.7
     monkeypatch.setattr(backends, "l4t_release", lambda: "")
-    monkeypatch.setattr(backends, "build_plan", lambda *_: Plan(b"plan", "strong", ()))
+    monkeypatch.setattr(backends, "build_plan", lambda *_: Plan(b"plan", "strong"))
     trt.deserialises = False
     built = TensorRtRtx().build(graph, BuildOptions("fp16", targets=("sm86",)))
     assert (built.executed, built.device) == ({}, {"targets": "sm86"})
@@ -176,7 +176,7 @@ def test_an_option_without_effect_is_refused(graph: Path) -> None:
 
 
 def test_a_machine_without_tensorrt_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "_found", lambda module: False)
+    monkeypatch.setattr(libraries, "found", lambda module: False)
     assert "comes with JetPack" in str(TensorRt().available())
     assert "aand-edge[rtx]" in str(TensorRtRtx().available())
     with pytest.raises(MissingDependencyError, match="TensorRT is not installed"):
@@ -188,7 +188,7 @@ def test_a_library_that_does_not_load_is_no_library(monkeypatch: pytest.MonkeyPa
         raise ImportError("libnvinfer.so.10: cannot open shared object file")
 
     monkeypatch.setattr(libraries, "import_module", broken)
-    monkeypatch.setattr(libraries, "_found", lambda module: True)
+    monkeypatch.setattr(libraries, "found", lambda module: True)
     assert "does not load (libnvinfer.so.10: cannot open" in str(TensorRt().available())
 
 
@@ -196,7 +196,7 @@ def test_a_release_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -
     old = FakeTrt("10.3")
     old.__version__ = "8.6.2"
     monkeypatch.setattr(libraries, "import_module", lambda name: old)
-    monkeypatch.setattr(libraries, "_found", lambda module: True)
+    monkeypatch.setattr(libraries, "found", lambda module: True)
     with pytest.raises(MissingDependencyError, match=r"8\.6\.2 is older than 10\.3"):
         open_library("tensorrt")
 

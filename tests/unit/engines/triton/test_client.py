@@ -12,6 +12,7 @@ from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.base import BuildOptions
 from aand_edge.engines.build import BuildRequest, build_engine
 from aand_edge.engines.load import load_engine, read_manifest
+from aand_edge.engines.triton.backend import Triton
 from aand_edge.engines.triton.config import Serving, config_text
 from aand_edge.engines.triton.uri import TritonUri
 from aand_edge.errors import AandEdgeError, ArtefactMismatchError, EngineFailedError, MissingDependencyError, UsageError
@@ -152,7 +153,7 @@ def test_a_server_that_runs_something_else_is_refused(plant: Path, server: Trito
 
 
 def test_without_tritonclient_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aand_edge.engines.triton.runner.find_spec", lambda name: None)
+    monkeypatch.setattr("aand_edge.engines.packages.found", lambda module: False)
     with pytest.raises(MissingDependencyError, match=r"pip install 'aand-edge\[triton\]'"):
         load_engine(TritonUri.parse("triton://box/part"))
 
@@ -180,6 +181,18 @@ def test_a_server_is_accepted_as_it_answers(plant: Path, server: TritonServer) -
     with runner:
         assert loaded.threshold.rejects(runner.infer(tiny_frames(1)).score).shape == (1,)
     assert build_engine(request(plant, server.uri("tiny-fp32"), reuse=True))[1] == manifest
+
+
+def test_an_address_without_a_port_is_reused(
+    plant: Path, server: TritonServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = server.uri("tiny-fp32")
+    host, _, port = address.removeprefix("triton://").partition("/")[0].rpartition(":")
+    monkeypatch.setattr("aand_edge.engines.triton.uri.PORT", int(port))
+    asked = request(plant, address.replace(f"{host}:{port}", host), reuse=True)
+    built = build_engine(asked)
+    monkeypatch.setattr(Triton, "build", lambda *_: pytest.fail("it was built again"))
+    assert build_engine(asked) == built
 
 
 def test_an_accepted_server_that_changed_is_refused_with_the_command(plant: Path, server: TritonServer) -> None:

@@ -42,7 +42,7 @@ class ModbusEncoder:
         while not self._stop.is_set():
             try:
                 count = self._count()
-            except ConnectionError as error:
+            except Exception as error:  # whatever it is, the counter is tried again, and that it is away is told
                 if last is not None and time.monotonic() - seen > TRUST_S:
                     last = None
                     pulses.lost(str(error))

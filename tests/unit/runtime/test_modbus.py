@@ -214,10 +214,11 @@ class Counter:
     """Who hears an encoder."""
 
     def __init__(self) -> None:
-        self.pulses, self.told = 0, list[str]()
+        self.pulses, self.calls, self.told = 0, 0, list[str]()
 
     def counted(self, moment: float, pulses: int) -> None:
         assert moment <= time.monotonic()
+        self.calls += 1
         self.pulses += pulses
 
     def lost(self, reason: str) -> None:
@@ -259,6 +260,19 @@ def test_a_counter_that_was_away_for_long_begins_anew(plc: Plc, monkeypatch: pyt
     assert len(counter.told) == 1
 
 
+def test_a_counter_that_was_never_read_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polled, "TRUST_S", 0.1)
+    monkeypatch.setattr(polled, "RETRY_S", 0.02)
+    never, counter = Plc(), Counter()
+    encoder = open_encoder(f"modbus://127.0.0.1:{never.port}/input/7?timeout_ms=100")
+    encoder.start(counter)
+    until(lambda: len(counter.told) == 1)
+    time.sleep(0.3)
+    encoder.stop(Deadline(5))
+    assert counter.told == [f"modbus://127.0.0.1:{never.port}/input/7 cannot be connected"]
+    assert counter.calls == 0
+
+
 def test_a_simulated_encoder_counts_at_its_rate() -> None:
     counter, encoder = Counter(), open_encoder("simulated:2000")
     assert isinstance(encoder, SimulatedEncoder)
@@ -276,6 +290,7 @@ def test_each_edge_of_a_pin_is_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(encoder, GpioEncoder)
     encoder.start(counter)
     assert pins.seen[-1] == (16, "FALLING", None)
+    assert counter.calls == 1, "a belt that stands gives no edge, and where it is is known all the same"
     for _ in range(3):
         pins.callbacks[16](16)
     encoder.stop(Deadline(5))

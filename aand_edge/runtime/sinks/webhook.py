@@ -38,7 +38,7 @@ class WebhookSink:
     queue          events that may wait; then the oldest is given up
 
     What was given up is counted in `given_up`, and the next `append` raises and says why. On leaving, what is queued
-    gets `LEAVE_S`, and what is left is given up.
+    gets `LEAVE_S`, and what is left is given up, with the event whose answer has not come by then.
     """
 
     name = "webhook"
@@ -68,7 +68,13 @@ class WebhookSink:
         self._room = queue
         self._changed = threading.Condition()
         self._leaving = threading.Event()
+        self._under_way = False  # an event that was posted, and neither delivered nor given up yet
         self._complaint: str | None = None
+
+    @property
+    def lost(self) -> int:
+        """As `base.Keeping` asks: an `append` that raises keeps its event."""
+        return self.given_up
 
     def __enter__(self) -> WebhookSink:
         self._leaving.clear()
@@ -86,8 +92,9 @@ class WebhookSink:
         # A request that is under way cannot be broken off; the thread then ends by itself after timeout_s.
         self._thread.join(LEAVE_S)
         with self._changed:
-            self.given_up += len(self._queue)
+            self.given_up += len(self._queue) + self._under_way
             self._queue.clear()
+            self._under_way = False
 
     def append(self, event: Event) -> None:
         """Queue an event. Raises AandEdgeError for events that were given up since the last call."""
@@ -114,7 +121,7 @@ class WebhookSink:
                 self._changed.wait_for(lambda: self._queue or self._leaving.is_set())
                 if not self._queue or (self._leaving.is_set() and time.monotonic() > self._deadline):
                     return
-                body = self._queue.popleft()
+                body, self._under_way = self._queue.popleft(), True
             self._deliver(opener, body)
 
     def _deliver(self, opener: urllib.request.OpenerDirector, body: bytes) -> None:
@@ -124,13 +131,16 @@ class WebhookSink:
                 break
             wait = min(2 * wait, LONGEST_WAIT_S) if attempt else wait
             refused, reason = self._post(opener, body)
-            if not reason:
-                self.delivered += 1
-                return
-            if refused:
+            if refused or not reason:
                 break
         with self._changed:
-            self._give_up(reason)
+            if not self._under_way:
+                return  # `__exit__` did not wait for the answer, and counted it
+            self._under_way = False
+            if reason:
+                self._give_up(reason)
+            else:
+                self.delivered += 1
 
     def _post(self, opener: urllib.request.OpenerDirector, body: bytes) -> tuple[bool, str]:
         """One attempt. Returns whether another would be pointless, and what went wrong, or nothing."""
@@ -144,7 +154,7 @@ class WebhookSink:
             return pointless, f"HTTP {error.code}"
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
-            return False, str(getattr(reason, "strerror", None) or reason)
+            return False, str(getattr(reason, "strerror", None) or reason) or type(error).__name__
         except Exception as error:  # the thread goes on whatever it is: the next event may pass
             return True, type(error).__name__  # its text may show the url, and that a secret
 

@@ -143,16 +143,18 @@ class MqttSink:
             client.connect(self._host, self._port, keepalive=KEEP_ALIVE_S)
             return self._connected(client)
         except Exception as error:  # whatever the network or the queue's disk raises, it is tried again
-            return str(getattr(error, "strerror", None) or error)
+            return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
     def _connected(self, client: Client) -> str:
+        from paho.mqtt.client import error_string
+
         self._in_flight.clear()
         last, deadline = 0, time.monotonic() + ANSWER_S
         while not self._stop.is_set():
             code = client.loop(TICK_S)
             if code:
                 refused: str | None = client.user_data_get()
-                return refused or str(code)
+                return refused or error_string(code).rstrip(".")
             if client.is_connected():
                 last = self._publish(client, last)
                 self.state = "connected"

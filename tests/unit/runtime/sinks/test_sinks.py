@@ -443,7 +443,7 @@ def test_nothing_is_lost_while_the_broker_is_away_or_over_a_restart(broker: Brok
         until(lambda: first.status() == [b"online"])
         first.close()
         broker.kill()
-        until(lambda: sink.state != "connected")
+        until(lambda: sink.state == "The connection was lost")
         for number in range(100, 120):
             put(sink, number)
         broker.start()

@@ -15,7 +15,7 @@ import numpy as np
 from aand_edge.errors import DataError
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState, now
 from aand_edge.runtime.frame import Call, Frame
-from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
+from aand_edge.runtime.sources.base import NEVER, Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.child import IsolatedSource
 from aand_edge.runtime.sources.redact import redact
 from aand_edge.runtime.sources.uri import ISOLATED, open_source, split
@@ -81,10 +81,10 @@ class Camera:
     def _work(self) -> None:
         wait, longest = BACKOFF_S
         while not self._stop.is_set():
-            state, reason = self._live_once()
+            state, reason, again = self._live_once()
             if self._stop.is_set():
                 state, reason = SourceState.ENDED, f"{self._told} is read no more"
-            if state is SourceState.ENDED or not self.live:
+            if state is SourceState.ENDED or not again:
                 self._ended(state, reason)
                 return
             self._changed(state, reason)
@@ -94,8 +94,8 @@ class Camera:
             self._stop.wait(wait)
             wait = min(2 * wait, longest)
 
-    def _live_once(self) -> tuple[SourceState, str]:
-        """Open and read until it ends or breaks; what state that leaves, and why."""
+    def _live_once(self) -> tuple[SourceState, str, bool]:
+        """Open and read until it ends or breaks; what state that leaves, why, and whether it is worth another try."""
         self._live_since = None  # an opening that takes long is no life
         self._changed(SourceState.CONNECTING, f"opening {self._told}")
         try:
@@ -104,18 +104,19 @@ class Camera:
             self._changed(SourceState.LIVE, f"{self._told} gives pictures")
             self._read_all()
         except StalledError as error:
-            return SourceState.STALLED, str(error)
+            return SourceState.STALLED, str(error), self.live
         except Exception as error:  # whatever a driver raises, the camera is tried again
-            return SourceState.LOST, str(error) or type(error).__name__
+            again = self.live and not isinstance(error, NEVER)
+            return SourceState.LOST, str(error) or type(error).__name__, again
         finally:
             with suppress(Exception):  # a broken driver may refuse even that, and the camera is tried again
                 self._source.close()
-        return SourceState.ENDED, f"{self._told} has no more pictures"
+        return SourceState.ENDED, f"{self._told} has no more pictures", False
 
     def _ended(self, state: SourceState, reason: str) -> None:
         if state is not SourceState.ENDED:
             self._changed(state, reason)
-            # A file is not opened again. How many frames are missing nobody knows; that some are must be counted.
+            # It is not opened again. How many frames are missing nobody knows; that some are must be counted.
             text = redact(f"{self._told} was not judged from here on")
             with self._order:
                 self._deliver(Failed(self.name, self._next(), text, now(), captured=time.monotonic()))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aand_edge.errors import DataError, SourceError
+from aand_edge.errors import DataError, MissingDependencyError, SourceError
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState
 from aand_edge.runtime.frame import Frame
 from aand_edge.runtime.sources import camera as module
@@ -158,6 +158,22 @@ def test_one_bad_picture_fails_alone() -> None:
 def test_files_that_cannot_be_read_are_not_tried_for_ever() -> None:
     items = run(Script(live=False), ended)
     assert states(items) == ["connecting", "lost", "ended"]
+
+
+class Never(Script):
+    def open(self) -> None:
+        raise MissingDependencyError("the camera needs a driver", "Install it.")
+
+
+@pytest.mark.parametrize("source", [Never(), None], ids=["here", "in a child"])
+def test_a_camera_that_can_never_work_is_not_tried_for_ever(source: Script | None) -> None:
+    items = run(source or isolated("0/never"), ended)
+    assert states(items) == ["connecting", "lost", "ended"]
+    assert [item.reason for item in items if isinstance(item, Failed)] == [
+        "rtsp://***@camera/1 was not judged from here on"
+    ]
+    lost = next(item.reason for item in items if isinstance(item, SourceChanged) and item.state is SourceState.LOST)
+    assert lost == "the camera needs a driver. Install it."
 
 
 def test_credentials_are_told_to_no_one(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,7 @@ from aand_edge.config import (
     RunSettings,
     Workspace,
     named_cameras,
+    plain_name,
 )
 from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import UsageError
@@ -42,7 +43,6 @@ from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.live_page import LivePageSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
-from aand_edge.runtime.sinks.payload import plain_name
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sources.base import SourceOptions
 from aand_edge.runtime.sources.camera import Camera

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from aand_edge.config import plain_name
 from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 from aand_edge.runtime.events import Event
-from aand_edge.runtime.sinks.payload import camera_of, json_bytes, plain_name
+from aand_edge.runtime.sinks.payload import camera_of, json_bytes
 from aand_edge.runtime.sinks.spool import Spool
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from aand_edge.config import plain_name
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.frame import Picture
-from aand_edge.runtime.sinks.payload import plain_name
 from aand_edge.runtime.sinks.shelf import MEGABYTE, Shelf, open_folder, unwritable
 from aand_edge.runtime.verdict import overlay
 

@@ -274,6 +274,8 @@ def test_what_cannot_be_is_told_before_an_engine_is_loaded() -> None:
     twice = [camera("test://", name="top"), camera("test://", name="top")]
     with pytest.raises(UsageError, match="Two cameras have one name"):
         check_cameras(twice)
+    with pytest.raises(UsageError, match="The cameras 'a b' and 'a_b' have one name in files and topics"):
+        check_cameras([camera("test://", name="a b"), camera("test://", name="a_b")])
     with pytest.raises(UsageError, match="There is no trigger"):
         check_cameras([camera("test://", trigger="motion")])
     with pytest.raises(UsageError, match="There is no source"):

@@ -57,13 +57,15 @@ class MqttSettings(Section):
     tls: bool = False
     ca: Path | None = None
     queue: Path | None = None
+    queue_mb: float = Field(64.0, gt=0)
 
 
 class WebhookSettings(Section):
-    """[run.webhook]"""
+    """[run.webhook]; a header's value that is "$NAME" comes from the environment."""
 
     url: str
     only_rejects: bool = True
+    headers: dict[str, str] = Field(default_factory=dict)
 
 
 class MetricsSettings(Section):

@@ -242,11 +242,13 @@ def _others(workspace: Workspace, run: RunSettings, live: LiveEngine) -> list[Si
         tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
         queue = workspace.resolve_optional(mqtt.queue)
         topic = mqtt.topic.replace("{line}", plain_name(run.line_name))
-        sinks.append(MqttSink(mqtt.host, mqtt.port, topic, mqtt.username, password, tls, queue=queue))
+        login = mqtt.username, password
+        sinks.append(MqttSink(mqtt.host, mqtt.port, topic, *login, tls, queue=queue, queue_mb=mqtt.queue_mb))
     if run.webhook is not None:
-        from aand_edge.runtime.sinks.webhook import WebhookSink
+        from aand_edge.runtime.sinks.webhook import WebhookSink, with_secrets
 
-        sinks.append(WebhookSink(run.webhook.url, run.webhook.only_rejects))
+        hook = run.webhook
+        sinks.append(WebhookSink(hook.url, hook.only_rejects, headers=with_secrets(hook.headers)))
     if run.metrics is not None:
         sinks.append(MetricsSink(run.metrics.host, run.metrics.port, line=run.line_name, engine=live))
     return sinks

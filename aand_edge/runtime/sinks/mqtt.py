@@ -118,7 +118,9 @@ class MqttSink:
         topic = self._topic.replace("{camera}", plain_name(camera_of(event) or NO_CAMERA))
         dropped = self._spool.put(topic, json_bytes(event))
         if dropped:
-            raise AandEdgeError(f"The MQTT queue is full and dropped its oldest {dropped}", "Give it more queue_mb.")
+            raise AandEdgeError(
+                f"The MQTT queue is full and dropped its oldest {dropped}", "Raise queue_mb under [run.mqtt]."
+            )
         complaint, self._complaint = self._complaint, None
         if complaint is not None:
             raise AandEdgeError(complaint, "Events wait in its queue until it is back.")
@@ -232,7 +234,8 @@ def _trust(client: Client, tls: bool | Path) -> None:
         client.tls_set(ca_certs=None if tls is True else str(tls))
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
-            f"{tls} is no authority for TLS ({error.strerror})", "Give the PEM file of the authority, or True."
+            f"{tls} is no authority for TLS ({error.strerror})",
+            "Name its PEM file as ca under [run.mqtt], or write tls = true in place of it.",
         ) from None
 
 

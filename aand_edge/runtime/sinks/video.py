@@ -123,7 +123,7 @@ class VideoSink:
         if not writer.isOpened():
             raise UsageError(
                 f"OpenCV cannot write {self._codec} into {self._path.suffix or 'a file without suffix'} here",
-                "Take another codec or suffix: MJPG with .avi is always there.",
+                "Name the video with another suffix under [run]: .mp4 or .avi.",
             )
         return writer
 

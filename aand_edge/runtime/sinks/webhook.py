@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -23,6 +24,8 @@ from aand_edge.runtime.sinks.payload import is_rejected, json_bytes
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 LEAVE_S = 0.6  # under `stopping.SINKS_S`
+SECRET = re.compile(r"\$(\w+)")
+HEADER, VALUE = re.compile(r"[!#$%&'*+.^`|~\w-]+", re.ASCII), re.compile(r"[ -~\xa0-\xff]*")
 WORTH_A_RETRY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -182,5 +185,34 @@ def _host(url: str) -> str:
     if not known or not parts.hostname:
         raise UsageError("The webhook's url is no web address", "Begin it with http:// or https:// and a host.")
     if parts.username is not None:
-        raise UsageError("The webhook's url holds a password", "Put it into headers, as Authorization.")
+        hint = "Send it as Authorization, in headers of [run.webhook]."
+        raise UsageError("The webhook's url holds a password", hint)
     return parts.hostname
+
+
+def with_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, with what the environment holds in place of each value that is "$NAME".
+
+    Raises UsageError where it holds nothing, and for what is no header; a value is told to no one.
+    """
+    found = {name: _from_environment(name, value) for name, value in headers.items()}
+    for name, value in found.items():
+        if not HEADER.fullmatch(name) or not VALUE.fullmatch(value):
+            raise UsageError(
+                f"The webhook's header {name!r} cannot be sent",
+                "Leave out line breaks and what Latin-1 has not, and in its name spaces and colons.",
+            )
+    return found
+
+
+def _from_environment(header: str, value: str) -> str:
+    named = SECRET.fullmatch(value)
+    if named is None:
+        return value
+    secret = os.environ.get(named[1], "").strip()
+    if not secret:
+        raise UsageError(
+            f"The webhook's header {header!r} is ${named[1]}, which the environment does not have",
+            f"Set {named[1]} where aand-edge is started.",
+        )
+    return secret

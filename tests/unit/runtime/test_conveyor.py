@@ -282,8 +282,9 @@ def test_a_simulated_gate_writes_down_its_moves(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_gate_is_refused(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(UsageError, match="There is no gate"):
+    with pytest.raises(UsageError, match="There is no gate") as raised:
         open_gate(uri, tmp_path)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_gates_port_out_of_range_is_told_as_such(tmp_path: Path) -> None:

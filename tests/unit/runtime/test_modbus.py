@@ -312,12 +312,14 @@ def test_each_edge_of_a_pin_is_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
         "modbus://plc/holding/3?bits=64",
         "modbus://plc/holding/3?poll_ms=0",
         "modbus://plc/holding",
+        "modbus://me:secret@plc/holding/3",
         "modbus://plc..local/holding/3",
     ],
 )
 def test_what_is_no_encoder_is_refused(uri: str) -> None:
-    with pytest.raises(UsageError, match="There is no encoder"):
+    with pytest.raises(UsageError, match="There is no encoder") as raised:
         open_encoder(uri)
+    assert "secret" not in str(raised.value)
 
 
 def test_without_pymodbus_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ class Camera:
         source: Source | None = None,
     ) -> None:
         """source: in place of the one of the URI. Raises what `open_source` raises."""
-        self.name, self.state, self.reconnects = name, SourceState.CONNECTING, 0
+        self.name, self.state = name, SourceState.CONNECTING
         options = options or SourceOptions()
         opened = source or open_source(uri, options)  # checks the URI here, though a child may open it
         isolated = source is None and split(uri)[0] in ISOLATED
@@ -58,6 +58,7 @@ class Camera:
         self._told, self._flip, self._deliver, self._trigger = redact(uri), options.flip, deliver, trigger
         self._number, self._unasked, self._told_at = 0, 0, 0.0
         self._live_since: float | None = None
+        self._was_live = False
         self._order = threading.Lock()  # numbers and items in one order: a trigger's thread tells of missed parts
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"aand-camera-{name}", daemon=True)
@@ -88,7 +89,6 @@ class Camera:
                 self._ended(state, reason)
                 return
             self._changed(state, reason)
-            self.reconnects += 1
             steady = self._live_since is not None and time.monotonic() - self._live_since > STEADY_S
             wait = BACKOFF_S[0] if steady else wait
             self._stop.wait(wait)
@@ -126,10 +126,12 @@ class Camera:
 
     def _changed(self, state: SourceState, reason: str) -> None:
         self.state = state
+        again = state is SourceState.LIVE and self._was_live
+        self._was_live = self._was_live or state is SourceState.LIVE
         reason = redact(reason)
         level = logging.WARNING if state in (SourceState.STALLED, SourceState.LOST) else logging.INFO
         LOG.log(level, "camera %s is %s: %s", self.name, state.value, reason)
-        self._deliver(SourceChanged(self.name, state, reason, now()))
+        self._deliver(SourceChanged(self.name, state, reason, now(), again))
 
     def _read_all(self) -> None:
         away: str | None = None

@@ -286,7 +286,9 @@ def test_prometheus_reads_what_happened(tmp_path: Path) -> None:
         path.write_text(text)
     events: list[Event] = [inspected(0), inspected(1, rejected=False), Dropped("cam1", 4, 3, "newest", START)]
     events += [
-        SourceChanged("cam1", state, "", START) for state in (SourceState.LIVE, SourceState.LOST, SourceState.LIVE)
+        SourceChanged("cam1", SourceState.LIVE, "", START),
+        SourceChanged("cam1", SourceState.LOST, "", START),
+        SourceChanged("cam1", SourceState.LIVE, "", START, again=True),
     ]
     events.append(Pulsed("cam1", 0, 0.4, False, False, False, START))
     with MetricsSink(port=0, root=tmp_path) as sink:

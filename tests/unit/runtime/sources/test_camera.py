@@ -22,6 +22,7 @@ from aand_edge.runtime.sources import pictures
 from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.camera import Camera, Item
 from aand_edge.runtime.sources.child import IsolatedSource
+from aand_edge.runtime.tally import Tally
 from aand_edge.runtime.triggers.base import Missed
 from tests.broker import until
 
@@ -84,6 +85,14 @@ def numbers(items: list[Item]) -> list[int]:
     return [item.number for item in items if isinstance(item, Frame)]
 
 
+def reconnects(items: list[Item]) -> int:
+    tally = Tally()
+    for item in items:
+        if not isinstance(item, Frame):
+            tally.count(item)
+    return tally.reconnects
+
+
 def ended(items: list[Item]) -> bool:
     return states(items)[-1:] == ["ended"]
 
@@ -104,6 +113,20 @@ def test_it_is_opened_again_and_numbers_go_on() -> None:
     ]
     assert numbers(items) == [0, 1, 2]
     assert source.closed == 3
+    assert reconnects(items) == 2
+
+
+def test_a_camera_that_was_never_live_does_not_reconnect() -> None:
+    class Late(Script):
+        def open(self) -> None:
+            if len(self._lives) > 1:
+                self._lives.pop()
+                raise SourceError("it does not answer")
+            super().open()
+
+    items = run(Late([grab(), None], [], []), ended)
+    assert states(items).count("lost") == 2
+    assert reconnects(items) == 0
 
 
 def test_a_camera_that_is_long_in_not_opening_is_tried_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,10 +79,10 @@ def run_station(
     few_arenas()
     file = workspace.root / FILE
     seen = mark(file), mark(engine)
-    late: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
+    publisher: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
 
     def tell(event: Event) -> None:
-        late[0](event)
+        publisher[0](event)
 
     run = workspace.settings.run
     ready, mailbox = _ready(cameras, tell)
@@ -101,7 +101,7 @@ def run_station(
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
         look = watchdog.around(reloader)
         loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)
-        late.append(loop.publish)
+        publisher.append(loop.publish)
         stack.callback(_leave, outlets)
         for notice in _at_the_start(sinks, shown, run.gate):
             tell(notice)

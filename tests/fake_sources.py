@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from aand_edge.errors import DataError, SourceError
+from aand_edge.errors import DataError, MissingDependencyError, SourceError
 from aand_edge.runtime.sources.base import Grab, SourceOptions
 
 
@@ -27,6 +27,8 @@ class Counting:
         if self._then == "print":
             os.write(1, b"GST_ARGUS: Creating output stream\n")
             print("a driver in Python", flush=True)
+        if self._then == "never":
+            raise MissingDependencyError("the camera needs a driver", "Install it.")
         if self._then == "refuse":
             raise SourceError("rtsp://user:secret@camera refuses", "Check it.")
 

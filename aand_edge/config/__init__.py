@@ -20,6 +20,7 @@ from aand_edge.config.run import (
     RunSettings,
     WebhookSettings,
     named_cameras,
+    plain_name,
 )
 from aand_edge.config.sections import (
     SCHEDULES,
@@ -69,5 +70,6 @@ __all__ = [
     "WebhookSettings",
     "Workspace",
     "named_cameras",
+    "plain_name",
     "write_template",
 ]

@@ -54,13 +54,15 @@ class MqttSettings(Section):
     tls: bool = False
     ca: Path | None = None
     queue: Path | None = None
+    queue_mb: float = Field(64.0, gt=0)
 
 
 class WebhookSettings(Section):
-    """[run.webhook]"""
+    """[run.webhook]; a header's value that is "$NAME" comes from the environment."""
 
     url: str
     only_rejects: bool = True
+    headers: dict[str, str] = Field(default_factory=dict)
 
 
 class MetricsSettings(Section):
@@ -120,13 +122,22 @@ class RunSettings(Section):
         return self.line or socket.gethostname()
 
 
+def plain_name(text: str) -> str:
+    """A camera's name as part of a file's name or of a topic: what is no letter, digit, dash or dot becomes `_`."""
+    return "".join(each if each.isalnum() or each in "-." else "_" for each in text) or "_"
+
+
 def named_cameras(cameras: Sequence[CameraSettings], of_file: bool = False) -> dict[str, CameraSettings]:
     """Each camera under a name of its own: the given one, or camera1, camera2, …
 
-    Raises UsageError where two have one; `of_file` says where to mend it.
+    Raises UsageError where two have one, or one in files and topics; `of_file` says where to mend it.
     """
     named = {each.name or f"camera{number}": each for number, each in enumerate(cameras, start=1)}
+    hint = f"Give each a name of its own: {'name under [[run.cameras]]' if of_file else 'NAME=SOURCE'}."
     if len(named) < len(cameras):
-        way = "name under [[run.cameras]]" if of_file else "NAME=SOURCE"
-        raise UsageError("Two cameras have one name", f"Give each a name of its own: {way}.")
+        raise UsageError("Two cameras have one name", hint)
+    plain: dict[str, str] = {}
+    for name in named:
+        if (other := plain.setdefault(plain_name(name), name)) != name:
+            raise UsageError(f"The cameras '{other}' and '{name}' have one name in files and topics", hint)
     return named

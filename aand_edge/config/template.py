@@ -150,10 +150,12 @@ TEMPLATE = """\
 # tls = false                       # true: whom this machine trusts
 # ca = "ca.pem"                     # example: in place of it: the broker's own authority
 # queue = "mqtt-queue"              # example: what waits for the broker outlives a restart
+# queue_mb = 64.0                   # of messages that wait; the oldest go first
 
 # [run.webhook]
 # url = "http://mes.local/rejects"  # example
 # only_rejects = true
+# headers = {{ Authorization = "$AAND_EDGE_WEBHOOK_TOKEN" }}   # example: a value of $NAME is the environment's
 
 # [run.metrics]                     # Prometheus
 # host = "127.0.0.1"

@@ -68,7 +68,7 @@ class CountedBelt:
         self._encoder, self._pulse, self._tell, self._lead = encoder, mm_per_pulse, tell, lead_s
         self._samples: deque[Sample] = deque(maxlen=REMEMBERED)
         self._counting = threading.Lock()
-        self._known = True
+        self._known = self._away = False  # until the encoder counts, nobody knows where a part is
         self._moving_since = self._speed = self._reach = 0.0
 
     def start(self, moved: Callable[[], None]) -> None:
@@ -82,8 +82,9 @@ class CountedBelt:
     def counted(self, moment: float, pulses: int) -> None:
         """From the encoder's thread, as `encoders.base.Pulses` says."""
         with self._counting:
-            back, self._known = not self._known, True
-            if back:
+            first, self._known = not self._known, True
+            back, self._away = self._away, False
+            if first:
                 last = self._samples[-1][1]
                 self._samples.clear()
                 self._samples.append((moment, last))
@@ -93,13 +94,13 @@ class CountedBelt:
                 self._stood(moment)
         if back:
             self._tell(Noticed("info", f"The encoder {self._encoder.name} is back", now()))
-        if back or pulses:
+        if first or pulses:
             self._moved()
 
     def lost(self, reason: str) -> None:
         """From the encoder's thread: parts on the belt may be anywhere."""
         with self._counting:
-            self._known, self._speed = False, 0.0
+            self._known, self._away, self._speed = False, True, 0.0
         text = f"The encoder {self._encoder.name} is away ({reason}): parts on the belt are not pushed off"
         self._tell(Noticed("error", text, now()))
         self._moved()

@@ -155,11 +155,23 @@ class Conveyor:
                 self._changed.notify_all()
 
     def _work(self) -> None:
-        self._move(rejecting=False)
-        while (step := self._next()) is not None:
-            step()
-        self._move(rejecting=self._failed and self._safe, last=True)
-        self._leave_parts()
+        try:
+            self._move(rejecting=False)
+            while (step := self._next()) is not None:
+                step()
+            self._move(rejecting=self._failed and self._safe, last=True)
+        except Exception as error:  # a thread that ends unsaid would leave parts neither pushed off nor told
+            self._break(error)
+        finally:
+            self._leave_parts()
+
+    def _break(self, error: Exception) -> None:
+        """Of what nobody foresaw: the gate goes to its safe side, and each part that comes is told as missed."""
+        with self._changed:
+            self._failed = True
+        self._try(rejecting=self._safe)
+        reason = str(error) or type(error).__name__
+        self._notice("error", f"The gate is moved no more ({reason}): start aand-edge again")
 
     def _leave_parts(self) -> None:
         """It is over: each part is told, by this thread or by who waits for it no longer."""
@@ -264,6 +276,7 @@ class Conveyor:
         return False
 
     def _try(self, rejecting: bool, afresh: bool = False) -> GateError | None:
+        """What the gate raised, if anything: a driver may raise what it likes, and the next part is to be tried."""
         try:
             if afresh:
                 self._gate.__exit__(None, None, None)
@@ -271,6 +284,9 @@ class Conveyor:
             self._gate.set(rejecting)
         except GateError as error:
             return error
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            return GateError(f"{self._gate.name} failed: {reason}", "Check its driver and its wiring.")
         return None
 
     def _notice(self, level: Literal["info", "error"], text: str) -> None:

@@ -38,8 +38,8 @@ class Outlet(AbstractContextManager["Outlet"]):
     on_disk    at a stop it has `DISK_S` to write out what it holds, where others have `SINKS_S`
     lost       events that the sink never saw, since its queue was full
     failures   events that it raised at; `failed` is told the sink's name at each
-    unwritten  both, and what it still held when nobody waited for it any longer; of a sink that keeps events, what
-               that lost in place of what it raised at
+    unwritten  events that never arrived, known at the end: lost, failures, and what was still queued at the deadline.
+               A `Keeping` sink reports its own losses in place of failures.
     """
 
     def __init__(

@@ -140,12 +140,16 @@ class Dropped:
 
 @dataclass(frozen=True)
 class SourceChanged:
-    """A camera's state changed. `reason` is a sentence, without credentials."""
+    """A camera's state changed. `reason` is a sentence, without credentials.
+
+    again   it is live as it was before: a reconnect
+    """
 
     camera: str
     state: SourceState
     reason: str
     time: datetime
+    again: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

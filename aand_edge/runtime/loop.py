@@ -33,6 +33,7 @@ from aand_edge.runtime.verdict import judge
 LOG = logging.getLogger("aand_edge.runtime")
 
 IDLE_S = 0.1  # how long the loop waits for a frame before it looks around
+ENDING_S = 0.01  # how soon it sees that every camera has ended
 GATHER = 0.1  # of an inference: how long a frame waits for other cameras' where an engine takes several
 FailSafe = Literal["reject", "pass"]
 
@@ -128,7 +129,7 @@ class Loop:
                 self._settings = self._look_around(self._settings)
                 self._turn(IDLE_S)
             stopping = self._stop_cameras()
-            self._drain()
+            self._drain(stopping)
         except BaseException:
             if self._rejector is not None:
                 self._rejector.fail_safe(self._settings.fail_safe == "reject")
@@ -145,17 +146,19 @@ class Loop:
             each.start()
         return stopping
 
-    def _drain(self) -> None:
-        """Judge what was captured before the stop, for a while."""
+    def _drain(self, stopping: Sequence[threading.Thread]) -> None:
+        """Judge what was captured before the stop, for a while: cameras and triggers that end tell of parts yet."""
         end = Deadline(CAMERAS_S)
-        while end.left and self._turn(0):
-            pass
+        while end.left:
+            ended = not any(each.is_alive() for each in stopping)
+            if not self._turn(0 if ended else ENDING_S) and ended:
+                return
 
     def _end(self, stopping: list[threading.Thread]) -> None:
         for each in stopping or self._stop_cameras():
             each.join()
         for event in self._mailbox.close():
-            self.publish(event)
+            self._failed(event) if isinstance(event, Failed) else self.publish(event)
         self.tally.ended = time.monotonic()
 
     def _turn(self, timeout: float) -> bool:

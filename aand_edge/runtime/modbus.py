@@ -49,6 +49,7 @@ class ModbusPlace:
         fits = 0 <= int(address) <= LAST and 0 <= unit <= 255 and 0 < timeout_ms <= 10_000
         if parts.scheme != "modbus" or not parts.hostname or parts.username is not None or not fits:
             raise ValueError
+        parts.hostname.encode("idna")  # as the resolver does: a name that cannot be one never will be
         place = cls(parts.hostname, parts.port or 502, KINDS[kind], int(address), unit, timeout_ms / 1000)
         return place, values
 
@@ -99,20 +100,21 @@ class ModbusLink:
 
     def close(self) -> None:
         """Disconnect."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _ask(self, ask: Callable[[Any], Any]) -> Any:
         from pymodbus.exceptions import ModbusException
 
         try:
             answer = ask(self._connected())
-        except (ModbusException, OSError) as error:
+        except Exception as error:  # of a name that cannot be one, say: who asks is to hear of it, and not to end
             self.close()  # an answer that comes yet would be taken for the next one's
             if isinstance(error, ConnectionError):
                 raise
-            raise ConnectionError(f"{self._place} gives no answer") from None
+            why = "" if isinstance(error, (ModbusException, OSError)) else f" ({error or type(error).__name__})"
+            raise ConnectionError(f"{self._place} gives no answer{why}") from None
         if answer.isError():
             code = getattr(answer, "exception_code", None)
             raise ConnectionError(f"{self._place} is refused (Modbus exception {code})")

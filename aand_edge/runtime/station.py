@@ -22,6 +22,7 @@ from aand_edge.config import (
     RunSettings,
     Workspace,
     named_cameras,
+    plain_name,
 )
 from aand_edge.engines.load import EnginePlace
 from aand_edge.errors import UsageError
@@ -42,7 +43,6 @@ from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.live_page import LivePageSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
-from aand_edge.runtime.sinks.payload import plain_name
 from aand_edge.runtime.sinks.rejects import RejectsSink
 from aand_edge.runtime.sources.base import SourceOptions
 from aand_edge.runtime.sources.camera import Camera
@@ -79,10 +79,10 @@ def run_station(
     few_arenas()
     file = workspace.root / FILE
     seen = mark(file), mark(engine)
-    late: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
+    publisher: list[Callable[[Event], None]] = []  # the loop's own, which its parts need before it is there
 
     def tell(event: Event) -> None:
-        late[0](event)
+        publisher[0](event)
 
     run = workspace.settings.run
     ready, mailbox = _ready(cameras, tell)
@@ -101,7 +101,7 @@ def run_station(
         observe = _drift_monitor(live, run.drift) if run.drift.enabled else unobserved
         look = watchdog.around(reloader)
         loop = Loop(live, mailbox, ready, outlets, loop_settings(run, given), gate, look, observe)
-        late.append(loop.publish)
+        publisher.append(loop.publish)
         stack.callback(_leave, outlets)
         for notice in _at_the_start(sinks, shown, run.gate):
             tell(notice)
@@ -242,11 +242,13 @@ def _others(workspace: Workspace, run: RunSettings, live: LiveEngine) -> list[Si
         tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
         queue = workspace.resolve_optional(mqtt.queue)
         topic = mqtt.topic.replace("{line}", plain_name(run.line_name))
-        sinks.append(MqttSink(mqtt.host, mqtt.port, topic, mqtt.username, password, tls, queue=queue))
+        login = mqtt.username, password
+        sinks.append(MqttSink(mqtt.host, mqtt.port, topic, *login, tls, queue=queue, queue_mb=mqtt.queue_mb))
     if run.webhook is not None:
-        from aand_edge.runtime.sinks.webhook import WebhookSink
+        from aand_edge.runtime.sinks.webhook import WebhookSink, with_secrets
 
-        sinks.append(WebhookSink(run.webhook.url, run.webhook.only_rejects))
+        hook = run.webhook
+        sinks.append(WebhookSink(hook.url, hook.only_rejects, headers=with_secrets(hook.headers)))
     if run.metrics is not None:
         sinks.append(MetricsSink(run.metrics.host, run.metrics.port, line=run.line_name, engine=live))
     return sinks

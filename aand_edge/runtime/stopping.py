@@ -1,7 +1,7 @@
 """How the two seconds of a stop are shared.
 
-Three stages follow one another, each with a share that the one before cannot use up. Within a stage all parts end by
-the same moment, so that limits do not add up, however many of them hang.
+Three stages, `CAMERAS_S`, `GATE_S` and `SINKS_S`, follow one another, each with a share that the one before cannot use
+up. Within a stage all parts end by the same moment, so that limits do not add up, however many of them hang.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NoReturn
 CAMERAS_S = 0.6  # what was captured is judged, and meanwhile cameras and triggers end
 GATE_S = 0.6  # the gate pushes off what comes to it yet and goes to its safe side; the encoder ends
 SINKS_S = 0.7  # each sink writes out what it holds
-ENGINE_S = 0.1  # an engine that is just being loaded is waited for, and then left to the end of the process
-DISK_S = 5.0  # and those that write on this machine's disk have so long: a slow one is to lose no verdict and no video
+DISK_S = 5.0  # but those that write on this machine's disk have so long: a slow one is to lose no verdict and no video
+ENGINE_S = 0.1  # at the very end an engine that is just being loaded is waited for, then left to end with the process
 
 
 class Deadline:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.runtime.events import Dropped, Event, Failed, Inspected, Pulsed, SourceChanged, SourceState
+from aand_edge.runtime.events import Dropped, Event, Failed, Inspected, Pulsed, SourceChanged
 
 REMEMBERED = 10_000  # latencies: the last frames', so that memory does not grow
 PERCENTILES = (50, 95, 99)
@@ -48,7 +48,7 @@ class Tally:
         elif isinstance(event, Dropped):
             self.dropped[event.reason] += event.count
         elif isinstance(event, SourceChanged):
-            self.reconnects += event.state in (SourceState.STALLED, SourceState.LOST)
+            self.reconnects += event.again
         elif isinstance(event, Pulsed):
             self.gate_missed += event.missed
 

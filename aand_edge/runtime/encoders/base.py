@@ -11,10 +11,13 @@ class Pulses(Protocol):
     """Who is told of the travel, from the encoder's own thread; `belt.CountedBelt`."""
 
     def counted(self, moment: float, pulses: int) -> None:
-        """So many more pulses, seen at that moment (monotonic seconds); 0 where the belt stood."""
+        """So many more pulses, seen at that moment (monotonic seconds); 0 where the belt stood.
+
+        The first call only tells that it counts from now on.
+        """
 
     def lost(self, reason: str) -> None:
-        """The count is not known any more; it goes on with the next `counted`."""
+        """The count is not known, or not any more; it goes on with the next `counted`."""
 
 
 class Encoder(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from aand_edge.runtime.edges import Edge, Edges
 from aand_edge.runtime.encoders.base import Pulses
 from aand_edge.runtime.stopping import Deadline
@@ -20,6 +22,7 @@ class GpioEncoder:
         self.name = self._edges.name
 
     def start(self, pulses: Pulses) -> None:
+        pulses.counted(time.monotonic(), 0)  # a belt that stands gives no edge, and its parts are where they are
         self._edges.open(lambda moment: pulses.counted(moment, 1))
 
     def stop(self, end: Deadline) -> None:

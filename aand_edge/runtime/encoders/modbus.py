@@ -38,17 +38,17 @@ class ModbusEncoder:
 
     def _work(self, pulses: Pulses) -> None:
         last: int | None = None
-        seen = time.monotonic()
+        seen, away = time.monotonic(), False
         while not self._stop.is_set():
             try:
                 count = self._count()
-            except ConnectionError as error:
-                if last is not None and time.monotonic() - seen > TRUST_S:
-                    last = None
+            except Exception as error:  # whatever it is, the counter is tried again, and that it is away is told
+                if not away and time.monotonic() - seen > TRUST_S:
+                    last, away = None, True
                     pulses.lost(str(error))
                 self._stop.wait(RETRY_S)
                 continue
-            seen = time.monotonic()
+            seen, away = time.monotonic(), False
             pulses.counted(seen, 0 if last is None else self._since(last, count))
             last = count
             self._stop.wait(self._poll)

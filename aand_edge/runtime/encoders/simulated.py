@@ -29,6 +29,7 @@ class SimulatedEncoder:
 
     def _work(self, pulses: Pulses) -> None:
         start, told = time.monotonic(), 0
+        pulses.counted(start, 0)
         while not self._stop.wait(TICK_S):
             moment = time.monotonic()
             count = int((moment - start) * self._rate)

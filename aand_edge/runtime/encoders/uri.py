@@ -11,6 +11,7 @@ from aand_edge.runtime.encoders.gpio import GpioEncoder
 from aand_edge.runtime.encoders.modbus import ModbusEncoder
 from aand_edge.runtime.encoders.simulated import SimulatedEncoder
 from aand_edge.runtime.modbus import ModbusPlace
+from aand_edge.runtime.sources.redact import redact
 
 
 def open_encoder(uri: str) -> Encoder:
@@ -29,7 +30,8 @@ def open_encoder(uri: str) -> Encoder:
     except (KeyError, ValueError):
         pass
     raise UsageError(
-        f"There is no encoder '{uri}'", "Take gpio://PIN, modbus://HOST/holding/ADDRESS?bits=32 or simulated:500."
+        f"There is no encoder '{redact(uri)}'",
+        "Take gpio://PIN, modbus://HOST/holding/ADDRESS?bits=32 or simulated:500.",
     )
 
 

@@ -10,6 +10,7 @@ from aand_edge.runtime.gates.gpio import GpioGate
 from aand_edge.runtime.gates.modbus import ModbusGate
 from aand_edge.runtime.gates.simulated import SimulatedGate
 from aand_edge.runtime.modbus import ModbusPlace
+from aand_edge.runtime.sources.redact import redact
 
 ACTIVE_LOW = {"0": False, "1": True}
 
@@ -29,7 +30,7 @@ def open_gate(uri: str, folder: Path) -> Gate:
     if uri.startswith("modbus://") and (gate := _modbus(uri)) is not None:
         return gate
     raise UsageError(
-        f"There is no gate '{uri}'",
+        f"There is no gate '{redact(uri)}'",
         "Take simulated:, simulated:FILE, gpio://PIN or modbus://HOST/coil/ADDRESS, the last two with ?active_low=1.",
     )
 

@@ -24,7 +24,6 @@ from aand_edge.runtime.events import (
     Noticed,
     Pulsed,
     SourceChanged,
-    SourceState,
 )
 from aand_edge.runtime.ports import unavailable
 from aand_edge.runtime.sinks.payload import camera_of
@@ -64,8 +63,6 @@ class MetricsSink:
         self.port = port
         self._root, self._line, self._engine = root, line, engine
         self._rates: dict[str, Rate] = {}
-        self._states: dict[str, SourceState] = {}
-        self._was_live: set[str] = set()
 
     def __enter__(self) -> MetricsSink:
         """Raises what `unavailable` gives for a port, MissingDependencyError without prometheus-client."""
@@ -99,7 +96,8 @@ class MetricsSink:
         elif isinstance(event, Dropped):
             self._told.dropped.labels(event.camera, event.reason).inc(event.count)
         elif isinstance(event, SourceChanged):
-            self._source_changed(event)
+            self._told.source_is(event.camera, event.state)
+            self._told.reconnects.labels(event.camera).inc(int(event.again))
         elif isinstance(event, Pulsed):
             self._pulsed(event)
         elif isinstance(event, Compared):
@@ -126,14 +124,6 @@ class MetricsSink:
             self._rates[camera] = Rate()
             told.fps.labels(camera).set_function(self._rates[camera].per_second)
         self._rates[camera].tick()
-
-    def _source_changed(self, event: SourceChanged) -> None:
-        self._told.source_is(event.camera, event.state)
-        reconnects = self._told.reconnects.labels(event.camera)
-        if event.state == SourceState.LIVE != self._states.get(event.camera):
-            reconnects.inc(int(event.camera in self._was_live))
-            self._was_live.add(event.camera)
-        self._states[event.camera] = event.state
 
     def _pulsed(self, event: Pulsed) -> None:
         result = "missed" if event.missed else "merged" if event.merged else "opened"

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from aand_edge.config import plain_name
 from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 from aand_edge.runtime.events import Event
-from aand_edge.runtime.sinks.payload import camera_of, json_bytes, plain_name
+from aand_edge.runtime.sinks.payload import camera_of, json_bytes
 from aand_edge.runtime.sinks.spool import Spool
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ class MqttSink:
         topic = self._topic.replace("{camera}", plain_name(camera_of(event) or NO_CAMERA))
         dropped = self._spool.put(topic, json_bytes(event))
         if dropped:
-            raise AandEdgeError(f"The MQTT queue is full and dropped its oldest {dropped}", "Give it more queue_mb.")
+            raise AandEdgeError(
+                f"The MQTT queue is full and dropped its oldest {dropped}", "Raise queue_mb under [run.mqtt]."
+            )
         complaint, self._complaint = self._complaint, None
         if complaint is not None:
             raise AandEdgeError(complaint, "Events wait in its queue until it is back.")
@@ -143,16 +146,18 @@ class MqttSink:
             client.connect(self._host, self._port, keepalive=KEEP_ALIVE_S)
             return self._connected(client)
         except Exception as error:  # whatever the network or the queue's disk raises, it is tried again
-            return str(getattr(error, "strerror", None) or error)
+            return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
     def _connected(self, client: Client) -> str:
+        from paho.mqtt.client import error_string
+
         self._in_flight.clear()
         last, deadline = 0, time.monotonic() + ANSWER_S
         while not self._stop.is_set():
             code = client.loop(TICK_S)
             if code:
                 refused: str | None = client.user_data_get()
-                return refused or str(code)
+                return refused or error_string(code).rstrip(".")
             if client.is_connected():
                 last = self._publish(client, last)
                 self.state = "connected"
@@ -229,7 +234,8 @@ def _trust(client: Client, tls: bool | Path) -> None:
         client.tls_set(ca_certs=None if tls is True else str(tls))
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
-            f"{tls} is no authority for TLS ({error.strerror})", "Give the PEM file of the authority, or True."
+            f"{tls} is no authority for TLS ({error.strerror})",
+            "Name its PEM file as ca under [run.mqtt], or write tls = true in place of it.",
         ) from None
 
 

@@ -26,11 +26,6 @@ def time_of(event: Event) -> datetime:
     return event.frame.time if isinstance(event, Inspected) else event.time
 
 
-def plain_name(text: str) -> str:
-    """A camera's name as part of a file's name or of a topic: what is no letter, digit, dash or dot becomes `_`."""
-    return "".join(each if each.isalnum() or each in "-." else "_" for each in text) or "_"
-
-
 def is_rejected(event: Event) -> bool:
     """Whether a judged part was pushed off, or its verdict came too late to push it off."""
     return isinstance(event, Inspected) and (event.rejected or event.verdict.rejected)

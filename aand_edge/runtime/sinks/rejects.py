@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aand_edge.config import plain_name
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Event, Inspected
-from aand_edge.runtime.sinks.payload import is_rejected, plain_name
+from aand_edge.runtime.sinks.payload import is_rejected
 from aand_edge.runtime.sinks.shelf import MEGABYTE, Shelf, open_folder, unwritable
 from aand_edge.runtime.verdict import overlay
 

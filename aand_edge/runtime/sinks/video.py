@@ -15,10 +15,10 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from aand_edge.config import plain_name
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.frame import Picture
-from aand_edge.runtime.sinks.payload import plain_name
 from aand_edge.runtime.sinks.shelf import MEGABYTE, Shelf, open_folder, unwritable
 from aand_edge.runtime.verdict import overlay
 
@@ -123,7 +123,7 @@ class VideoSink:
         if not writer.isOpened():
             raise UsageError(
                 f"OpenCV cannot write {self._codec} into {self._path.suffix or 'a file without suffix'} here",
-                "Take another codec or suffix: MJPG with .avi is always there.",
+                "Name the video with another suffix under [run]: .mp4 or .avi.",
             )
         return writer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -23,6 +24,8 @@ from aand_edge.runtime.sinks.payload import is_rejected, json_bytes
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 LEAVE_S = 0.6  # under `stopping.SINKS_S`
+SECRET = re.compile(r"\$(\w+)")
+HEADER, VALUE = re.compile(r"[!#$%&'*+.^`|~\w-]+", re.ASCII), re.compile(r"[ -~\xa0-\xff]*")
 WORTH_A_RETRY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -38,7 +41,7 @@ class WebhookSink:
     queue          events that may wait; then the oldest is given up
 
     What was given up is counted in `given_up`, and the next `append` raises and says why. On leaving, what is queued
-    gets `LEAVE_S`, and what is left is given up.
+    gets `LEAVE_S`, and what is left is given up, with the event whose answer has not come by then.
     """
 
     name = "webhook"
@@ -68,7 +71,13 @@ class WebhookSink:
         self._room = queue
         self._changed = threading.Condition()
         self._leaving = threading.Event()
+        self._under_way = False  # an event that was posted, and neither delivered nor given up yet
         self._complaint: str | None = None
+
+    @property
+    def lost(self) -> int:
+        """As `base.Keeping` asks: an `append` that raises keeps its event."""
+        return self.given_up
 
     def __enter__(self) -> WebhookSink:
         self._leaving.clear()
@@ -86,8 +95,9 @@ class WebhookSink:
         # A request that is under way cannot be broken off; the thread then ends by itself after timeout_s.
         self._thread.join(LEAVE_S)
         with self._changed:
-            self.given_up += len(self._queue)
+            self.given_up += len(self._queue) + self._under_way
             self._queue.clear()
+            self._under_way = False
 
     def append(self, event: Event) -> None:
         """Queue an event. Raises AandEdgeError for events that were given up since the last call."""
@@ -114,7 +124,7 @@ class WebhookSink:
                 self._changed.wait_for(lambda: self._queue or self._leaving.is_set())
                 if not self._queue or (self._leaving.is_set() and time.monotonic() > self._deadline):
                     return
-                body = self._queue.popleft()
+                body, self._under_way = self._queue.popleft(), True
             self._deliver(opener, body)
 
     def _deliver(self, opener: urllib.request.OpenerDirector, body: bytes) -> None:
@@ -124,13 +134,16 @@ class WebhookSink:
                 break
             wait = min(2 * wait, LONGEST_WAIT_S) if attempt else wait
             refused, reason = self._post(opener, body)
-            if not reason:
-                self.delivered += 1
-                return
-            if refused:
+            if refused or not reason:
                 break
         with self._changed:
-            self._give_up(reason)
+            if not self._under_way:
+                return  # `__exit__` did not wait for the answer, and counted it
+            self._under_way = False
+            if reason:
+                self._give_up(reason)
+            else:
+                self.delivered += 1
 
     def _post(self, opener: urllib.request.OpenerDirector, body: bytes) -> tuple[bool, str]:
         """One attempt. Returns whether another would be pointless, and what went wrong, or nothing."""
@@ -144,7 +157,7 @@ class WebhookSink:
             return pointless, f"HTTP {error.code}"
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
-            return False, str(getattr(reason, "strerror", None) or reason)
+            return False, str(getattr(reason, "strerror", None) or reason) or type(error).__name__
         except Exception as error:  # the thread goes on whatever it is: the next event may pass
             return True, type(error).__name__  # its text may show the url, and that a secret
 
@@ -172,5 +185,34 @@ def _host(url: str) -> str:
     if not known or not parts.hostname:
         raise UsageError("The webhook's url is no web address", "Begin it with http:// or https:// and a host.")
     if parts.username is not None:
-        raise UsageError("The webhook's url holds a password", "Put it into headers, as Authorization.")
+        hint = "Send it as Authorization, in headers of [run.webhook]."
+        raise UsageError("The webhook's url holds a password", hint)
     return parts.hostname
+
+
+def with_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, with what the environment holds in place of each value that is "$NAME".
+
+    Raises UsageError where it holds nothing, and for what is no header; a value is told to no one.
+    """
+    found = {name: _from_environment(name, value) for name, value in headers.items()}
+    for name, value in found.items():
+        if not HEADER.fullmatch(name) or not VALUE.fullmatch(value):
+            raise UsageError(
+                f"The webhook's header {name!r} cannot be sent",
+                "Leave out line breaks and what Latin-1 has not, and in its name spaces and colons.",
+            )
+    return found
+
+
+def _from_environment(header: str, value: str) -> str:
+    named = SECRET.fullmatch(value)
+    if named is None:
+        return value
+    secret = os.environ.get(named[1], "").strip()
+    if not secret:
+        raise UsageError(
+            f"The webhook's header {header!r} is ${named[1]}, which the environment does not have",
+            f"Set {named[1]} where aand-edge is started.",
+        )
+    return secret

@@ -9,8 +9,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from aand_edge.errors import SourceError, UsageError
+from aand_edge.errors import MissingDependencyError, SourceError, UsageError
 from aand_edge.runtime.frame import Picture
+
+NEVER = (UsageError, MissingDependencyError)  # what `Source.open` raises where it never can
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from aand_edge.errors import DataError
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState, now
 from aand_edge.runtime.frame import Call, Frame
-from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
+from aand_edge.runtime.sources.base import NEVER, Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.child import IsolatedSource
 from aand_edge.runtime.sources.redact import redact
 from aand_edge.runtime.sources.uri import ISOLATED, open_source, split
@@ -48,7 +48,7 @@ class Camera:
         source: Source | None = None,
     ) -> None:
         """source: in place of the one of the URI. Raises what `open_source` raises."""
-        self.name, self.state, self.reconnects = name, SourceState.CONNECTING, 0
+        self.name, self.state = name, SourceState.CONNECTING
         options = options or SourceOptions()
         opened = source or open_source(uri, options)  # checks the URI here, though a child may open it
         isolated = source is None and split(uri)[0] in ISOLATED
@@ -58,6 +58,7 @@ class Camera:
         self._told, self._flip, self._deliver, self._trigger = redact(uri), options.flip, deliver, trigger
         self._number, self._unasked, self._told_at = 0, 0, 0.0
         self._live_since: float | None = None
+        self._was_live = False
         self._order = threading.Lock()  # numbers and items in one order: a trigger's thread tells of missed parts
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"aand-camera-{name}", daemon=True)
@@ -81,21 +82,20 @@ class Camera:
     def _work(self) -> None:
         wait, longest = BACKOFF_S
         while not self._stop.is_set():
-            state, reason = self._live_once()
+            state, reason, again = self._live_once()
             if self._stop.is_set():
                 state, reason = SourceState.ENDED, f"{self._told} is read no more"
-            if state is SourceState.ENDED or not self.live:
+            if state is SourceState.ENDED or not again:
                 self._ended(state, reason)
                 return
             self._changed(state, reason)
-            self.reconnects += 1
             steady = self._live_since is not None and time.monotonic() - self._live_since > STEADY_S
             wait = BACKOFF_S[0] if steady else wait
             self._stop.wait(wait)
             wait = min(2 * wait, longest)
 
-    def _live_once(self) -> tuple[SourceState, str]:
-        """Open and read until it ends or breaks; what state that leaves, and why."""
+    def _live_once(self) -> tuple[SourceState, str, bool]:
+        """Open and read until it ends or breaks; what state that leaves, why, and whether it is worth another try."""
         self._live_since = None  # an opening that takes long is no life
         self._changed(SourceState.CONNECTING, f"opening {self._told}")
         try:
@@ -104,18 +104,19 @@ class Camera:
             self._changed(SourceState.LIVE, f"{self._told} gives pictures")
             self._read_all()
         except StalledError as error:
-            return SourceState.STALLED, str(error)
+            return SourceState.STALLED, str(error), self.live
         except Exception as error:  # whatever a driver raises, the camera is tried again
-            return SourceState.LOST, str(error) or type(error).__name__
+            again = self.live and not isinstance(error, NEVER)
+            return SourceState.LOST, str(error) or type(error).__name__, again
         finally:
             with suppress(Exception):  # a broken driver may refuse even that, and the camera is tried again
                 self._source.close()
-        return SourceState.ENDED, f"{self._told} has no more pictures"
+        return SourceState.ENDED, f"{self._told} has no more pictures", False
 
     def _ended(self, state: SourceState, reason: str) -> None:
         if state is not SourceState.ENDED:
             self._changed(state, reason)
-            # A file is not opened again. How many frames are missing nobody knows; that some are must be counted.
+            # It is not opened again. How many frames are missing nobody knows; that some are must be counted.
             text = redact(f"{self._told} was not judged from here on")
             with self._order:
                 self._deliver(Failed(self.name, self._next(), text, now(), captured=time.monotonic()))
@@ -125,10 +126,12 @@ class Camera:
 
     def _changed(self, state: SourceState, reason: str) -> None:
         self.state = state
+        again = state is SourceState.LIVE and self._was_live
+        self._was_live = self._was_live or state is SourceState.LIVE
         reason = redact(reason)
         level = logging.WARNING if state in (SourceState.STALLED, SourceState.LOST) else logging.INFO
         LOG.log(level, "camera %s is %s: %s", self.name, state.value, reason)
-        self._deliver(SourceChanged(self.name, state, reason, now()))
+        self._deliver(SourceChanged(self.name, state, reason, now(), again))
 
     def _read_all(self) -> None:
         away: str | None = None

@@ -70,5 +70,16 @@ class Capture:
         told = self._capture.get(cv2.CAP_PROP_FPS)
         return told if 0 < told < float("inf") else None
 
+    @property
+    def frames(self) -> int | None:
+        """How many it says it holds; None where it says none."""
+        told = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        return int(told) if 0 < told < float("inf") else None
+
+    @property
+    def moment(self) -> float:
+        """Of the picture that was read last, seconds from the first one."""
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
     def close(self) -> None:
         self._capture.release()

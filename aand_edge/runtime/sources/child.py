@@ -25,8 +25,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from aand_edge.errors import AandEdgeError, DataError, SourceError
-from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
+from aand_edge.errors import AandEdgeError, DataError, SourceError, UsageError
+from aand_edge.runtime.sources.base import NEVER, Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.redact import redact
 
 SLOTS = 3
@@ -134,7 +134,10 @@ class IsolatedSource:
         return SourceError(f"The reader of {self._told} {how}", "It is started again.")
 
     def _receive(self, seconds: float, fault: str) -> Line:
-        """The child's next line. Raises StalledError where none comes in time, SourceError where it tells of one."""
+        """The child's next line.
+
+        Raises StalledError where none comes in time, SourceError or UsageError where it tells of one.
+        """
         assert self._child is not None
         assert self._child.stdout is not None
         end = time.monotonic() + seconds
@@ -150,7 +153,7 @@ class IsolatedSource:
         text, self._unread = self._unread.split(b"\n", 1)
         line: Line = json.loads(text)
         if "lost" in line:
-            raise SourceError(redact(line["lost"]))
+            raise (UsageError if line["never"] else SourceError)(redact(line["lost"]))
         return line
 
 
@@ -215,7 +218,7 @@ def main(shared: int) -> None:
         tell({"open": True})
         _read_all(source, slots, tell)
     except Exception as error:  # whatever a driver raises is told, and the parent decides
-        tell({"lost": str(error) or type(error).__name__})
+        tell({"lost": str(error) or type(error).__name__, "never": isinstance(error, NEVER)})
 
 
 def _teller() -> Tell:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from aand_edge.data.sample import DEFECTS, render_part
+from aand_edge.data.sample.scene import SMALLEST
 from aand_edge.errors import UsageError
 from aand_edge.runtime.frame import Picture
 from aand_edge.runtime.sources.base import Grab, SourceOptions, refuse_options
@@ -31,6 +32,8 @@ class RenderedSource:
         self.seed, self.parts, self.size, self.count = (int(numbers[n]) for n in ("seed", "parts", "size", "count"))
         if not 0 <= self.defects <= 1 or self.parts < 2:
             raise UsageError("test:// needs a share of defects within 0 and 1, and two parts or more", "Check its URI.")
+        if self.size < SMALLEST:
+            raise UsageError(f"test:// draws no part in {self.size} pixels", f"Make size {SMALLEST} or more.")
         self._parts: dict[bool, list[Picture]] = {}
         self._shown, self._due = 0, 0.0
         self._order = np.random.default_rng(self.seed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import cv2
 
-from aand_edge.errors import SourceError
+from aand_edge.errors import SourceError, UsageError
 from aand_edge.runtime.ports import check_port
 from aand_edge.runtime.sources.base import Grab, SourceOptions, refuse_options
 from aand_edge.runtime.sources.capture import Capture
@@ -19,8 +21,14 @@ class RtspSource:
     live = True
 
     def __init__(self, uri: str, options: SourceOptions) -> None:
+        """Raises UsageError for an address that cannot be one."""
         refuse_options("a stream", options)
         check_port(uri)
+        if not _is_address(uri):
+            raise UsageError(
+                f"{redact(uri)} is no address of a stream",
+                "Give it a host, as in rtsp://10.0.0.7/1, and write / and @ of a password as %2F and %40.",
+            )
         self._uri, self._told = uri, f"The stream {redact(uri)}"
         self._capture: Capture | None = None
 
@@ -38,3 +46,11 @@ class RtspSource:
     def close(self) -> None:
         if self._capture is not None:
             self._capture.close()
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        return bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port or a name that is none
+        return False

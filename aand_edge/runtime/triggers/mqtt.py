@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from aand_edge.errors import MissingDependencyError
+from aand_edge.errors import MissingDependencyError, UsageError
 from aand_edge.runtime.events import Noticed, now
 from aand_edge.runtime.triggers.line import Line, part_id
 
@@ -40,8 +40,9 @@ class MqttLine(Line):
         password: str | None = None,
         tls: bool = False,
     ) -> None:
-        """Raises MissingDependencyError where paho-mqtt is not installed."""
+        """Raises UsageError for what is no topic, MissingDependencyError where paho-mqtt is not installed."""
         super().__init__()
+        _check(topic)
         if find_spec("paho") is None:
             raise MissingDependencyError(
                 "An MQTT trigger needs paho-mqtt 2, which is not installed",
@@ -79,17 +80,22 @@ class MqttLine(Line):
 
     def _session(self) -> str:
         """One connection, from its beginning to its end. Returns why it ended."""
-        client = self._client()
         try:
+            client = self._client()
             client.connect(self._host, self._port, keepalive=KEEP_ALIVE_S)
-        except (OSError, ValueError) as error:
-            return str(getattr(error, "strerror", None) or error)
+            return self._listen(client)
+        except Exception as error:  # whatever the network or paho raises, it is told and tried again
+            return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+    def _listen(self, client: Client) -> str:
+        from paho.mqtt.client import error_string
+
         deadline = time.monotonic() + ANSWER_S
         while not self._stop.is_set():
             code = client.loop(TICK_S)
             refused: str | None = client.user_data_get()
             if code or refused:
-                return refused or str(code)
+                return refused or error_string(code).rstrip(".")
             if not self._listening and time.monotonic() > deadline:
                 return "it does not answer"
         client.disconnect()
@@ -126,3 +132,11 @@ class MqttLine(Line):
     def _arrived(self, client: Client, data: object, message: Any) -> None:
         if not message.retain:
             self._called(time.monotonic(), part_id(message.payload))
+
+
+def _check(topic: str) -> None:
+    """Raises UsageError for a filter that MQTT does not have: a wildcard fills a level, and # the last one."""
+    *levels, last = topic.split("/")
+    fits = last in ("+", "#") or not set(last) & set("+#")
+    if not fits or any(set(level) & set("+#") and level != "+" for level in levels):
+        raise UsageError(f"'{topic}' is no MQTT topic to listen to", "Let + be a whole level of it, as in line/+/part.")

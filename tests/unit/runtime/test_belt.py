@@ -29,6 +29,7 @@ class Wheel:
 
     def start(self, pulses: Pulses) -> None:
         self.pulses, self.running = pulses, True
+        pulses.counted(time.monotonic(), 0)
 
     def stop(self, end: Deadline) -> None:
         self.running = False
@@ -218,6 +219,37 @@ def test_parts_are_missed_where_the_encoder_is_away(monkeypatch: pytest.MonkeyPa
     told = [each for each in events if isinstance(each, Noticed)]
     assert [each.level for each in told] == ["error", "info"]
     assert "The encoder wheel is away (no answer): parts on the belt are not pushed off" in told[0].text
+
+
+class Unread(Wheel):
+    """An encoder that does not count yet."""
+
+    def start(self, pulses: Pulses) -> None:
+        self.pulses, self.running = pulses, True
+
+
+def test_parts_are_missed_until_the_encoder_counts() -> None:
+    """Nobody knows how far the belt brought them meanwhile, and the gate would hit others."""
+    wheel, events, gate = Unread(), list[Event](), Moves()
+    with running(wheel, events, gate, 10.0) as conveyor:
+        conveyor.reject("a", 1, time.monotonic())
+        assert pulsed(events)[1].missed
+        wheel.pulses.counted(time.monotonic(), 0)
+        wheel.turn(4, 400)
+        conveyor.reject("a", 2, time.monotonic())
+        wheel.turn(22, 400)
+        until(lambda: 2 in pulsed(events))
+    assert {number: each.missed for number, each in pulsed(events).items()} == {1: True, 2: False}
+    assert len(opened(gate)) == 1
+    assert [each for each in events if isinstance(each, Noticed)] == [], "it was never away"
+
+
+def test_an_encoder_that_never_counted_is_told_to_be_away_and_to_be_back() -> None:
+    wheel, events = Unread(), list[Event]()
+    with running(wheel, events, Moves(), 10.0):
+        wheel.pulses.lost("no answer")
+        wheel.pulses.counted(time.monotonic(), 0)
+    assert [each.level for each in events if isinstance(each, Noticed)] == ["error", "info"]
 
 
 def test_parts_on_a_belt_that_stands_are_told_when_the_loop_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,57 @@ def test_a_gate_that_does_not_answer_is_connected_afresh_once(failures: int, mis
     assert any(isinstance(each, Noticed) and "did not move" in each.text for each in events) is missed
 
 
+class Strange(Moves):
+    """Raises once what no gate is to raise, as a driver may."""
+
+    def set(self, rejecting: bool) -> None:
+        if rejecting and self.failures:
+            self.failures -= 1
+            raise ValueError("The channel sent is invalid")
+        super().set(rejecting)
+
+
+@pytest.mark.parametrize(("failures", "missed"), [(1, False), (2, True)])
+def test_whatever_a_driver_raises_the_gate_is_told_again(failures: int, missed: bool) -> None:
+    gate, events = Strange(failures), list[Event]()
+    with conveyor(gate, events, 0.0, 0.01) as belt:
+        belt.reject("a", 1, time.monotonic())
+        until(lambda: 1 in pulsed(events))
+        belt.reject("a", 2, time.monotonic())
+        until(lambda: 2 in pulsed(events))
+    assert [each.missed for _, each in sorted(pulsed(events).items())] == [missed, False]
+    told = [each.text for each in events if isinstance(each, Noticed) and each.level == "error"]
+    assert ["simulated failed: The channel sent is invalid" in each for each in told] == [True] * missed
+    assert not gate.rejecting
+
+
+class Torn(SteadyBelt):
+    """A belt with a fault that nobody foresaw."""
+
+    torn = False
+
+    def due(self, place: float) -> float | None:
+        if self.torn:
+            raise ZeroDivisionError("float division by zero")
+        return super().due(place)
+
+
+def test_a_thread_that_breaks_tells_so_and_every_part_is_missed() -> None:
+    gate, events, torn = Moves(), list[Event](), Torn(200)
+    with Conveyor(gate, torn, Travel(2000), events.append) as belt:
+        belt.reject("a", 1, time.monotonic())
+        torn.torn = True
+        belt._look()
+        until(lambda: any(isinstance(each, Noticed) for each in events))
+        torn.torn = False
+        belt.reject("a", 2, time.monotonic())
+    assert [each.missed for _, each in sorted(pulsed(events).items())] == [True, True]
+    (told,) = (each for each in events if isinstance(each, Noticed))
+    assert told.level == "error"
+    assert "The gate is moved no more (float division by zero)" in told.text
+    assert not gate.rejecting
+
+
 class Away(Moves):
     """Answers neither way while it is away."""
 
@@ -226,11 +277,14 @@ def test_a_simulated_gate_writes_down_its_moves(tmp_path: Path) -> None:
         "modbus://plc/coil/3?unit=300",
         "modbus://me:secret@plc/coil/3",
         "modbus:///coil/3",
+        "modbus://plc..local/coil/3",
+        f"modbus://{64 * 'p'}/coil/3",
     ],
 )
 def test_what_is_no_gate_is_refused(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(UsageError, match="There is no gate"):
+    with pytest.raises(UsageError, match="There is no gate") as raised:
         open_gate(uri, tmp_path)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_gates_port_out_of_range_is_told_as_such(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -14,10 +15,12 @@ import pytest
 from aand_edge.runtime.delivery import WITH_PICTURES, Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Timing
 from aand_edge.runtime.sinks.mqtt import MqttSink
+from aand_edge.runtime.sinks.webhook import WebhookSink
 from aand_edge.runtime.verdict import Verdict
 from tests.broker import until
 from tests.frames import TIME, frame
 from tests.graphs import tiny_frames
+from tests.mute import Mute
 
 
 class Listener:
@@ -123,6 +126,36 @@ def test_what_waits_for_the_broker_on_disk_is_not_told_as_lost(
             outlet.put(dropped(number))
     assert outlet.failures == 1, "that the broker is away"
     assert outlet.unwritten == unwritten
+
+
+def rejected(number: int) -> Inspected:
+    return replace(inspected(number), rejected=True)
+
+
+def test_what_a_webhook_gave_up_is_told_at_the_end() -> None:
+    """Nobody hears a notice any more, and the last event has no `append` after it that could raise."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        sink = WebhookSink(f"http://127.0.0.1:{unused.getsockname()[1]}/", retries=0)
+        with Outlet(sink, pictures=False, wait=True, tell=lambda notice: None) as outlet:
+            for number in range(5):
+                outlet.put(rejected(number))
+    assert outlet.unwritten == 5
+
+
+def test_an_event_that_a_server_has_not_answered_is_told_at_the_end() -> None:
+    mute = Mute()
+    sink = WebhookSink(f"http://127.0.0.1:{mute.port}/")
+    with Outlet(sink, pictures=False, wait=False, tell=lambda notice: None) as outlet:
+        for number in range(2):
+            outlet.put(rejected(number))
+        until(lambda: len(mute.heard) > 0)
+    assert outlet.unwritten == 2, "the one that was posted, and the one behind it"
+    for client in mute.taken:
+        client.close()
+    until(lambda: not sink._thread.is_alive())
+    assert (sink.delivered, sink.given_up) == (0, 2), "counted once, whatever comes of it then"
+    mute.close()
 
 
 def test_a_sink_that_hangs_does_not_keep_the_loop_from_ending(

@@ -279,6 +279,37 @@ def test_stop_judges_what_waits_and_ends(engine: Path) -> None:
     assert [each.frame.number for each in sink.seen if isinstance(each, Inspected)][:3] == [0, 1, 2]
 
 
+class Ending(Fed):
+    """Tells of a part when it has been told to end, so many seconds later, and then takes as long again."""
+
+    def __init__(self, mailbox: Mailbox, seconds: float) -> None:
+        super().__init__(mailbox, [])
+        self._seconds = seconds
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        time.sleep(self._seconds)
+        self._mailbox.put(Failed("a", 7, "No frame came before the camera's end", now(), captured=time.monotonic()))
+        time.sleep(self._seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize(("fail_safe", "told"), [("reject", [7]), ("pass", [])])
+def test_a_part_that_fails_while_cameras_end_goes_the_stated_way(
+    engine: Path, fail_safe: str, told: list[int], seconds: float
+) -> None:
+    gate, sink, mailbox = Gate(), Listener(), Mailbox({"a": Policy.PARTS})
+    settings = LoopSettings(fail_safe="reject" if fail_safe == "reject" else "pass")
+    with LiveEngine(engine) as live, Outlet(sink, True, True, lambda notice: None) as outlet:
+        loop = Loop(live, mailbox, [Ending(mailbox, seconds)], [outlet], settings, gate)
+        loop.stop()
+        loop.run()
+    assert gate.rejected == told
+    assert [(each.number, each.rejected) for each in sink.seen if isinstance(each, Failed)] == [(7, bool(told))]
+
+
 def test_a_signal_that_comes_while_another_is_handled_finds_no_lock(engine: Path) -> None:
     """Python runs a handler between two lines of whatever its thread does: here at each line of `stop`."""
 

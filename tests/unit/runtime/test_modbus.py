@@ -15,9 +15,11 @@ from aand_edge.runtime.belt import SteadyBelt
 from aand_edge.runtime.conveyor import Conveyor, Travel
 from aand_edge.runtime.encoders import modbus as polled
 from aand_edge.runtime.encoders.gpio import GpioEncoder
+from aand_edge.runtime.encoders.modbus import ModbusEncoder
 from aand_edge.runtime.encoders.simulated import SimulatedEncoder
 from aand_edge.runtime.encoders.uri import open_encoder
 from aand_edge.runtime.events import Event, Noticed, Pulsed
+from aand_edge.runtime.gates.modbus import ModbusGate
 from aand_edge.runtime.gates.uri import open_gate
 from aand_edge.runtime.modbus import ModbusLink, ModbusPlace
 from aand_edge.runtime.stopping import Deadline
@@ -26,6 +28,8 @@ from tests.mute import Mute
 from tests.unit.runtime.test_conveyor import pulsed
 
 pytest.importorskip("pymodbus", reason="pymodbus is not installed")
+
+from pymodbus.client import ModbusTcpClient
 
 from tests.pins import Pins
 from tests.plc import Plc
@@ -159,14 +163,62 @@ def test_an_answer_without_registers_is_a_fault_as_none_is(mute: Mute) -> None:
         link.read(1)
 
 
+def strange(monkeypatch: pytest.MonkeyPatch, link: ModbusLink, name: str) -> None:
+    """From its next call on the client raises what none is to raise; a new client does not."""
+    client = link._client
+
+    def ask(*given: object, **named: object) -> None:
+        raise UnicodeError("label empty or too long")
+
+    def close() -> None:
+        ModbusTcpClient.close(client)
+        raise AttributeError("no transport")
+
+    monkeypatch.setattr(client, name, ask)
+    monkeypatch.setattr(client, "close", close)
+
+
+def test_whatever_pymodbus_raises_the_gate_is_told_again(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, gate = list[Event](), open_gate(f"modbus://127.0.0.1:{plc.port}/coil/3", Path())
+    assert isinstance(gate, ModbusGate)
+    with Conveyor(gate, SteadyBelt(1.0), Travel(0.0, 0.05), events.append) as conveyor:
+        until(lambda: plc.positions == [False])
+        strange(monkeypatch, gate._link, "write_coil")
+        conveyor.reject("a", 1, time.monotonic())
+        until(lambda: plc.positions[-2:] == [True, False])
+    assert not pulsed(events)[1].missed
+
+
+def test_whatever_pymodbus_raises_the_counter_is_read_again(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polled, "RETRY_S", 0.02)
+    plc.count, counter = 100, Counter()
+    encoder = open_encoder(f"modbus://127.0.0.1:{plc.port}/input/7?poll_ms=5")
+    assert isinstance(encoder, ModbusEncoder)
+    encoder.start(counter)
+    time.sleep(0.1)
+    strange(monkeypatch, encoder._link, "read_input_registers")
+    plc.count = 110
+    until(lambda: counter.pulses == 10)
+    encoder.stop(Deadline(5))
+
+
+def test_what_pymodbus_raises_is_told(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = ModbusLink(ModbusPlace("127.0.0.1", plc.port, "coil", 3))
+    link.write(on=True)
+    monkeypatch.setattr(link._client, "write_coil", lambda *given, **named: int("three"))
+    with pytest.raises(ConnectionError, match=r"gives no answer \(invalid literal for int"):
+        link.write(on=False)
+
+
 class Counter:
     """Who hears an encoder."""
 
     def __init__(self) -> None:
-        self.pulses, self.told = 0, list[str]()
+        self.pulses, self.calls, self.told = 0, 0, list[str]()
 
     def counted(self, moment: float, pulses: int) -> None:
         assert moment <= time.monotonic()
+        self.calls += 1
         self.pulses += pulses
 
     def lost(self, reason: str) -> None:
@@ -208,6 +260,19 @@ def test_a_counter_that_was_away_for_long_begins_anew(plc: Plc, monkeypatch: pyt
     assert len(counter.told) == 1
 
 
+def test_a_counter_that_was_never_read_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polled, "TRUST_S", 0.1)
+    monkeypatch.setattr(polled, "RETRY_S", 0.02)
+    never, counter = Plc(), Counter()
+    encoder = open_encoder(f"modbus://127.0.0.1:{never.port}/input/7?timeout_ms=100")
+    encoder.start(counter)
+    until(lambda: len(counter.told) == 1)
+    time.sleep(0.3)
+    encoder.stop(Deadline(5))
+    assert counter.told == [f"modbus://127.0.0.1:{never.port}/input/7 cannot be connected"]
+    assert counter.calls == 0
+
+
 def test_a_simulated_encoder_counts_at_its_rate() -> None:
     counter, encoder = Counter(), open_encoder("simulated:2000")
     assert isinstance(encoder, SimulatedEncoder)
@@ -225,6 +290,7 @@ def test_each_edge_of_a_pin_is_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(encoder, GpioEncoder)
     encoder.start(counter)
     assert pins.seen[-1] == (16, "FALLING", None)
+    assert counter.calls == 1, "a belt that stands gives no edge, and where it is is known all the same"
     for _ in range(3):
         pins.callbacks[16](16)
     encoder.stop(Deadline(5))
@@ -246,11 +312,14 @@ def test_each_edge_of_a_pin_is_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
         "modbus://plc/holding/3?bits=64",
         "modbus://plc/holding/3?poll_ms=0",
         "modbus://plc/holding",
+        "modbus://me:secret@plc/holding/3",
+        "modbus://plc..local/holding/3",
     ],
 )
 def test_what_is_no_encoder_is_refused(uri: str) -> None:
-    with pytest.raises(UsageError, match="There is no encoder"):
+    with pytest.raises(UsageError, match="There is no encoder") as raised:
         open_encoder(uri)
+    assert "secret" not in str(raised.value)
 
 
 def test_without_pymodbus_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

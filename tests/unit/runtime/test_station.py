@@ -74,6 +74,30 @@ port = 0
     assert sum(isinstance(event, Pulsed) for event in watcher.seen) == 6
 
 
+def test_sinks_are_made_as_the_file_says(
+    tmp_path: Path, engine: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MES_TOKEN", "Bearer s3cret")
+    text = f"""
+[run.mqtt]
+host = "127.0.0.1"
+port = {broker.port}
+queue_mb = 0.000001
+[run.webhook]
+url = "http://127.0.0.1:9/"
+headers = {{ Authorization = "$MES_TOKEN" }}
+"""
+    found, watcher = workspace(tmp_path, text), Listener()
+    run_station(found, engine, [camera("test://?rate=0&count=2&parts=2&size=64")], None, watcher, {})
+    told = [event.text for event in watcher.seen if isinstance(event, Noticed)]
+    assert any(
+        "The MQTT queue is full and dropped its oldest 1. Raise queue_mb under [run.mqtt]" in each for each in told
+    )
+    monkeypatch.delenv("MES_TOKEN")
+    with pytest.raises(UsageError, match=r"The webhook's header 'Authorization' is \$MES_TOKEN, which the environment"):
+        run_station(found, engine, [camera("test://?rate=0&count=2&parts=2&size=64")], None, watcher, {})
+
+
 def test_several_cameras_share_the_engine_each_in_its_order(tmp_path: Path, engine: Path) -> None:
     watcher = Listener()
     cameras = [camera(f"test://?rate=0&count={count}&parts=2&size=64") for count in (5, 9)]
@@ -274,6 +298,8 @@ def test_what_cannot_be_is_told_before_an_engine_is_loaded() -> None:
     twice = [camera("test://", name="top"), camera("test://", name="top")]
     with pytest.raises(UsageError, match="Two cameras have one name"):
         check_cameras(twice)
+    with pytest.raises(UsageError, match="The cameras 'a b' and 'a_b' have one name in files and topics"):
+        check_cameras([camera("test://", name="a b"), camera("test://", name="a_b")])
     with pytest.raises(UsageError, match="There is no trigger"):
         check_cameras([camera("test://", trigger="motion")])
     with pytest.raises(UsageError, match="There is no source"):

@@ -215,8 +215,8 @@ def test_an_engine_that_hangs_silences_the_loop(
 def test_a_camera_that_is_lost_does_not(manager: Manager, address: str, engine: Path) -> None:
     lost = SourceChanged("a", SourceState.LOST, "the cable was pulled", now())
     with LiveEngine(engine) as live, ServiceManager(address, PATIENCE_S) as opened:
-        loop, thread = turn(live, opened, [frame(0), lost], ends=False)
-        wait_for(lambda: loop.tally.reconnects)
+        loop, thread = turn(live, opened, [frame(0), lost, frame(1)], ends=False)
+        wait_for(lambda: loop.tally.judged == 2)
         before = manager.words()
         wait_for(lambda: manager.words() >= before + 3)
         loop.stop()

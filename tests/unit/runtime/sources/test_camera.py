@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aand_edge.errors import DataError, SourceError
+from aand_edge.errors import DataError, MissingDependencyError, SourceError
 from aand_edge.runtime.events import Dropped, Failed, SourceChanged, SourceState
 from aand_edge.runtime.frame import Frame
 from aand_edge.runtime.sources import camera as module
@@ -22,6 +22,7 @@ from aand_edge.runtime.sources import pictures
 from aand_edge.runtime.sources.base import Grab, Source, SourceOptions, StalledError
 from aand_edge.runtime.sources.camera import Camera, Item
 from aand_edge.runtime.sources.child import IsolatedSource
+from aand_edge.runtime.tally import Tally
 from aand_edge.runtime.triggers.base import Missed
 from tests.broker import until
 
@@ -84,6 +85,14 @@ def numbers(items: list[Item]) -> list[int]:
     return [item.number for item in items if isinstance(item, Frame)]
 
 
+def reconnects(items: list[Item]) -> int:
+    tally = Tally()
+    for item in items:
+        if not isinstance(item, Frame):
+            tally.count(item)
+    return tally.reconnects
+
+
 def ended(items: list[Item]) -> bool:
     return states(items)[-1:] == ["ended"]
 
@@ -104,6 +113,20 @@ def test_it_is_opened_again_and_numbers_go_on() -> None:
     ]
     assert numbers(items) == [0, 1, 2]
     assert source.closed == 3
+    assert reconnects(items) == 2
+
+
+def test_a_camera_that_was_never_live_does_not_reconnect() -> None:
+    class Late(Script):
+        def open(self) -> None:
+            if len(self._lives) > 1:
+                self._lives.pop()
+                raise SourceError("it does not answer")
+            super().open()
+
+    items = run(Late([grab(), None], [], []), ended)
+    assert states(items).count("lost") == 2
+    assert reconnects(items) == 0
 
 
 def test_a_camera_that_is_long_in_not_opening_is_tried_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +181,22 @@ def test_one_bad_picture_fails_alone() -> None:
 def test_files_that_cannot_be_read_are_not_tried_for_ever() -> None:
     items = run(Script(live=False), ended)
     assert states(items) == ["connecting", "lost", "ended"]
+
+
+class Never(Script):
+    def open(self) -> None:
+        raise MissingDependencyError("the camera needs a driver", "Install it.")
+
+
+@pytest.mark.parametrize("source", [Never(), None], ids=["here", "in a child"])
+def test_a_camera_that_can_never_work_is_not_tried_for_ever(source: Script | None) -> None:
+    items = run(source or isolated("0/never"), ended)
+    assert states(items) == ["connecting", "lost", "ended"]
+    assert [item.reason for item in items if isinstance(item, Failed)] == [
+        "rtsp://***@camera/1 was not judged from here on"
+    ]
+    lost = next(item.reason for item in items if isinstance(item, SourceChanged) and item.state is SourceState.LOST)
+    assert lost == "the camera needs a driver. Install it."
 
 
 def test_credentials_are_told_to_no_one(caplog: pytest.LogCaptureFixture) -> None:

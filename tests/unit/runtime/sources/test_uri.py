@@ -13,6 +13,7 @@ import pytest
 from aand_edge.errors import AandEdgeError, DataError, MissingDependencyError, SourceError, UsageError
 from aand_edge.runtime.sources import genicam, pictures
 from aand_edge.runtime.sources.base import Grab, SourceOptions
+from aand_edge.runtime.sources.capture import Capture
 from aand_edge.runtime.sources.csi import pipeline
 from aand_edge.runtime.sources.genicam import to_bgr
 from aand_edge.runtime.sources.pictures import PictureSource, find_pictures
@@ -71,12 +72,16 @@ def test_a_uri_has_a_scheme(uri: str, parts: tuple[str, str]) -> None:
         ("full/good", NOTHING, "full/good holds no pictures. Name"),
         ("nowhere", SourceOptions(follow=True), "nowhere is no folder that could be followed"),
         ("rtsp://me:pw@x:99999/1", NOTHING, r"The port of 'rtsp://\*\*\*@x:99999' is out of range"),
+        ("http://[::1", NOTHING, r"http://\[::1 is no address of a stream"),
+        ("rtsp://cam..local/1", NOTHING, r"rtsp://cam\.\.local/1 is no address of a stream"),
+        ("rtsp://me:p/w@cam/1", NOTHING, r"rtsp://\*\*\*@cam/1 is no address of a stream"),
         ("rtsp://x", SourceOptions(exposure=3), "--exposure has no effect on a stream"),
         ("test://", SourceOptions(size=(3, 4)), "--size has no effect on test://"),
         ("test://?speed=3", NOTHING, "test:// has no 'speed=3'"),
         ("test://?rate=fast", NOTHING, "test:// has no 'rate=fast'"),
         ("test://?rate=-1", NOTHING, "test:// has no 'rate=-1'"),
         ("test://?parts=1", NOTHING, "two parts or more"),
+        ("test://?size=63", NOTHING, "test:// draws no part in 63 pixels. Make size 64 or more"),
         ("genicam://X1", NOTHING, "needs the package harvesters|There is no"),
         ("csi://0", NOTHING, "needs GStreamer"),
     ],
@@ -216,6 +221,36 @@ def test_a_file_that_is_no_video_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(AandEdgeError, match=r"The video .*a\.mp4 cannot be opened. It is no video"):
         everything(str(tmp_path / "a.mp4"))
+
+
+def clip(path: Path, codec: str, share: float = 1.0) -> str:
+    """40 frames, 10 a second; of the file only that share is there."""
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10.0, (64, 64))
+    noise = np.random.default_rng(0)
+    for _ in range(40):
+        writer.write(noise.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    writer.release()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return str(path)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "MJPG"), ("a.mkv", "mp4v"), ("a.webm", "VP80")])
+def test_a_video_that_breaks_off_is_no_whole_one(tmp_path: Path, name: str, codec: str) -> None:
+    with pytest.raises(SourceError, match=r"The video .*a\.[a-z]+ broke off after (9|1\d|20) of 40 frames"):
+        everything(clip(tmp_path / name, codec, share=0.5))
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "MJPG"), ("a.mkv", "mp4v"), ("a.mp4", "mp4v"), ("a.ts", "mp4v")])
+def test_a_whole_video_has_not_broken_off(tmp_path: Path, name: str, codec: str) -> None:
+    assert len(everything(clip(tmp_path / name, codec))) == 40
+
+
+def test_a_video_whose_sound_lasts_longer_has_not_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Capture, "frames", 45)
+    assert len(everything(clip(tmp_path / "a.mkv", "mp4v"))) == 40
+    with pytest.raises(SourceError, match="broke off after 40 of 45 frames"):
+        everything(clip(tmp_path / "a.avi", "MJPG"))
 
 
 def test_the_pipeline_of_a_csi_camera_takes_the_newest_picture() -> None:

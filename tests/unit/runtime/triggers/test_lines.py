@@ -157,7 +157,7 @@ def test_a_message_is_a_part_and_a_broker_that_was_away_is_found_again(
         published(broker.port, b"")
         until(lambda: parts(calls) == ["A17", None])
     assert [each.level for each in told] == ["error", "info"]
-    assert f"The trigger mqtt://127.0.0.1:{broker.port}/line1/part is away" in told[0].text
+    assert f"The trigger mqtt://127.0.0.1:{broker.port}/line1/part is away (The connection was lost): " in told[0].text
     assert "no part is judged" in told[0].text
 
 
@@ -174,6 +174,37 @@ def test_a_broker_that_was_never_there_is_told_once_and_ends_in_time(monkeypatch
             start = time.monotonic()
     assert time.monotonic() - start < 1
     assert [each.level for each in told] == ["error"]
+
+
+def test_whatever_paho_raises_is_told_and_the_broker_asked_again(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITS_S", (0.01, 0.02))
+    told = list[Noticed]()
+    line = MqttLine("127.0.0.1", broker.port, "line1/part", told.append)
+    line._topic = "line1/part+/x"  # paho refuses it when the broker has answered
+    with heard(line) as calls:
+        until(lambda: bool(told))
+        line._topic = "line1/part"
+        until(lambda: line._listening)
+        published(broker.port, b"A17")
+        until(lambda: parts(calls) == ["A17"])
+    assert [each.level for each in told] == ["error", "info"]
+    assert "is away (Invalid subscription filter.): no part is judged until it is back" in told[0].text
+
+
+def test_a_trigger_listens_to_several_topics(broker: Broker) -> None:
+    line = MqttLine("127.0.0.1", broker.port, "+/part", lambda notice: None)
+    with heard(line) as calls:
+        until(lambda: line._listening)
+        published(broker.port, b"A17")
+        until(lambda: parts(calls) == ["A17"])
+
+
+@pytest.mark.parametrize("topic", ["line/part+/x", "line/+part", "line/%23/x", "line/part%23"])
+def test_what_is_no_topic_is_refused(topic: str) -> None:
+    with pytest.raises(UsageError, match="is no MQTT topic to listen to"):
+        open_triggers({"a": f"mqtt://broker/{topic}"})
 
 
 def test_without_paho_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
     python docs/take_commands.py WORKSPACE
 
-WORKSPACE is that of `make demo`: its model and its engines answer, and a copy of it is written to. `init` and `train`
-are shown in a folder of their own, with a training of seconds. Takes a minute.
+WORKSPACE is that of `make demo`: its model and its engines answer, and a copy of it is written to. `init`, `record` and
+`train` are shown in a folder of their own, with a training of seconds. Takes a minute.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FP32 = f"{MODEL}.openvino.fp32"
 HEAD = """\
 # Every command, with what it prints
 
-On the rendered sample set with `efficientnet_lite0` at 256²: `init` and `train` in a folder of their own, with a
+On the rendered sample set with `efficientnet_lite0` at 256²: `init`, `record` and `train` in a folder of their own, with a
 training of seconds, the rest in the workspace that `make demo` leaves behind. `…` stands for what was left out. Every
 command has `--help`, and `--json` for one JSON object in place of its tables.
 
@@ -51,6 +51,10 @@ FRESH = (
     Step(
         "init line1 --sample --backbone efficientnet_lite0 --preset short",
         "starts a workspace, a folder with a commented `aand-edge.toml`; its last lines are what to do next.",
+    ),
+    Step(
+        "record test:// --count 3 --out recorded",
+        "saves what a camera shows, to train on: with the camera, the trigger and the region that `run` will have.",
     ),
     Step(
         "train --size 128 --epochs-amplify 1 --epochs-distill 2",
@@ -90,7 +94,7 @@ DEMO = (
     ),
     Step(
         "bench --eager",
-        "measures engines in turns; `worst drop` is lost of any figure, `flips` are verdicts that differ from fp32's.",
+        "measures engines in turns; `worst drop` is the largest loss of any figure against fp32, `flips` verdicts that differ.",
         r"^(report|Speed|Accuracy|[┏┃┡│└]|Use)",
     ),
     Step(
@@ -119,7 +123,7 @@ def main() -> None:
         shutil.copytree(demo, copy)
         taken = [
             taken_in(fresh, FRESH[0]),
-            taken_in(fresh / "line1", FRESH[1]),
+            *(taken_in(fresh / "line1", each) for each in FRESH[1:]),
             *(taken_in(copy, each) for each in DEMO),
         ]
     head = HEAD.format(date=date.today().isoformat(), device=device_line(describe_device()))

@@ -35,10 +35,24 @@ def root(
     """Train AAND on pictures of good parts, build an engine, and judge parts beside a conveyor."""
 
 
-from aand_edge.cli import bench, build, calibrate, doctor, evaluate, export, init, inspect, run, threshold, train  # noqa: E402
+from aand_edge.cli import (  # noqa: E402
+    bench,
+    build,
+    calibrate,
+    doctor,
+    evaluate,
+    export,
+    init,
+    inspect,
+    record,
+    run,
+    threshold,
+    train,
+)
 
 COMMANDS = (
     ("init", init.command),
+    ("record", record.command),
     ("doctor", doctor.command),
     ("train", train.command),
     ("eval", evaluate.command),

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aand_edge.cli.cameras import Exposure, Flip, Follow, Rate, Roi, Size, Sources, Trigger, named_or_of_file
+from aand_edge.cli.console import Console, read_by_someone, say_to_someone
 from aand_edge.cli.options import Json, refused_value
 
 if TYPE_CHECKING:
-    from aand_edge.config import CameraSettings, PageSettings, Workspace
-    from aand_edge.runtime.events import Event
+    from aand_edge.config import PageSettings, Workspace
 
 
 def command(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME=]SOURCE...",
-            help="v4l2:///dev/video0, csi://0, rtsp://…, genicam://SERIAL, test://, a video, a folder, a glob or a "
-            "picture; the cameras of aand-edge.toml by default.",
-        ),
-    ] = None,
+    sources: Sources = None,
     engine: Annotated[
         str | None,
         typer.Option(help="Name, file or triton://HOST:8001/MODEL; the only one of the workspace by default."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for verdicts.jsonl and pictures of rejected parts.")] = None,
     append: Annotated[bool, typer.Option("--append", help="Go on in a folder of an earlier run.")] = False,
-    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT that cameras are asked for.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Frames a second that cameras are asked for.")] = None,
-    exposure: Annotated[float | None, typer.Option(help="In the camera driver's own unit.")] = None,
-    flip: Annotated[str | None, typer.Option(help="horizontal, vertical or both.")] = None,
-    roi: Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture that is kept.")] = None,
-    trigger: Annotated[
-        str | None,
-        typer.Option(
-            help="free (every frame); one frame a part: part-gate?line=0.5&axis=x, gpio://18?edge=rising, "
-            "mqtt://HOST/TOPIC, tcp://127.0.0.1:9100."
-        ),
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with pictures that come into the folder.")] = False,
+    size: Size = None,
+    rate: Rate = None,
+    exposure: Exposure = None,
+    flip: Flip = None,
+    roi: Roi = None,
+    trigger: Trigger = None,
+    follow: Follow = False,
     threshold: Annotated[float | None, typer.Option(help="In place of the engine's own.")] = None,
     deadline_ms: Annotated[float | None, typer.Option(help="From capture to verdict; later counts as late.")] = None,
     fail_safe: Annotated[
@@ -77,7 +61,7 @@ def command(
     shown = _page(workspace, page)
     settings = workspace.settings.run
     of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
-    cameras = _cameras(workspace, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
+    cameras = named_or_of_file(workspace, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
     check_cameras(cameras)
     name = engine or settings.engine
     places = find_places(workspace, [name] if name else [])
@@ -93,7 +77,7 @@ def command(
         workspace, places[0], cameras, where, Console(as_json, several=len(cameras) > 1), given, append, shown
     )
     for sink, count in tally.unwritten.items():
-        _say(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
+        say_to_someone(f"warning: {sink} did not take {count} of what it was told; {DEBUG}=1 says why")
     summary = tally.to_dict()
     rows = [(key, summary[key]) for key in ("judged", "rejected", "dropped", "failed", "late")]
     if tally.gate_missed:
@@ -104,128 +88,6 @@ def command(
         answer(summary, as_json, facts(places[0].stem, [row for row in rows if row[1] != ""]))
     if tally.failed and not tally.judged:
         raise DataError("No picture could be judged", "See what is told of the source above.")
-
-
-@contextmanager
-def read_by_someone(stream: TextIO) -> Iterator[None]:
-    """What is printed to it within, unless whoever read it has gone, as `head` does: parts are judged all the same."""
-    try:
-        yield
-        stream.flush()
-    except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
-            raise
-    except SystemExit:  # how rich ends a process whose pipe is broken
-        pass
-    else:
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-    if stream is sys.stdout:
-        _say("warning: nobody reads what is printed any more; parts are judged all the same")
-
-
-def _say(sentence: str) -> None:
-    from aand_edge.cli.show import say
-
-    with read_by_someone(sys.stderr):
-        say(sentence)
-
-
-class Console:
-    """A line a verdict on stdout, or nothing with --json; what went wrong on stderr.
-
-    Parts of a camera that fail one after the other for one reason are told of once, and then counted: a region that
-    leaves the picture does so in each of a folder's files. `several`: the camera is named.
-    """
-
-    name = "console"
-
-    def __init__(self, quiet: bool, several: bool = False) -> None:
-        self._quiet, self._several = quiet, several
-        self._failures: dict[str, tuple[str, int]] = {}  # camera → what was told of its last parts, and repeats since
-        self._away = set[str]()
-
-    def __enter__(self) -> Console:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Tell what was counted."""
-        for camera in list(self._failures):
-            self._end_failures(camera)
-
-    def append(self, event: Event) -> None:
-        """Print what an operator wants to read."""
-        from aand_edge.runtime.events import Failed, Inspected, Noticed, SourceChanged, SourceState
-
-        if isinstance(event, Failed):
-            self._failed(event.camera, event.reason)
-        elif isinstance(event, Inspected):
-            self._end_failures(event.camera)
-            if not self._quiet:
-                word = "REJECT" if event.rejected else "pass  "
-                with read_by_someone(sys.stdout):
-                    typer.echo(f"{word}  {event.verdict.score:.4f}  {event.frame.name}{'  late' if event.late else ''}")
-        elif isinstance(event, Noticed):
-            _say(f"{event.level}: {event.text}")
-        elif isinstance(event, SourceChanged) and event.state in (SourceState.STALLED, SourceState.LOST):
-            self._away.add(event.camera)
-            _say(f"{event.camera} is {event.state.value}: {event.reason}")
-        elif isinstance(event, SourceChanged) and event.state is SourceState.LIVE and event.camera in self._away:
-            self._away.remove(event.camera)
-            _say(f"{event.camera} is live again")
-
-    def _failed(self, camera: str, reason: str) -> None:
-        told, repeats = self._failures.get(camera, ("", 0))
-        if reason == told:
-            self._failures[camera] = reason, repeats + 1
-            return
-        self._end_failures(camera)
-        self._failures[camera] = reason, 0
-        self._say_failed(camera, reason)
-
-    def _end_failures(self, camera: str) -> None:
-        _, repeats = self._failures.pop(camera, ("", 0))
-        if repeats:
-            self._say_failed(camera, f"{repeats} more, for the same reason")
-
-    def _say_failed(self, camera: str, text: str) -> None:
-        _say(f"failed: {camera}: {text}" if self._several else f"failed: {text}")
-
-
-def _cameras(workspace: Workspace, sources: list[str], options: dict[str, Any]) -> list[CameraSettings]:
-    """Those that were named, each with the options; or those of the workspace file."""
-    from pydantic import ValidationError
-
-    from aand_edge.cli.lookup import or_elsewhere
-    from aand_edge.config import CameraSettings, named_cameras
-    from aand_edge.errors import UsageError
-
-    settings = workspace.settings.run
-    given = {name: value for name, value in options.items() if value is not None}
-    if not sources:
-        if not settings.cameras:
-            hint = or_elsewhere(workspace, "Name one, or write [[run.cameras]] into aand-edge.toml.")
-            raise UsageError("No source was named", hint)
-        if given:
-            raise UsageError(f"--{next(iter(given))} is for a source that is named", "Write it into aand-edge.toml.")
-        named_cameras(settings.cameras, of_file=True)
-        return list(settings.cameras)
-    try:
-        return [CameraSettings.model_validate({**_split(each), **given}) for each in sources]
-    except ValidationError as error:
-        raise refused_value(error, "run") from None
-
-
-def _split(source: str) -> dict[str, str]:
-    """NAME=SOURCE; an = within a path or a URI is its own."""
-    name, mark, rest = source.partition("=")
-    if mark and name.replace("-", "").replace("_", "").isalnum():
-        return {"name": name, "source": rest}
-    return {"source": source}
 
 
 def _page(workspace: Workspace, page: str | None) -> PageSettings | None:

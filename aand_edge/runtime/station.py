@@ -85,7 +85,7 @@ def run_station(
         publisher[0](event)
 
     run = workspace.settings.run
-    ready, mailbox = _ready(cameras, tell)
+    ready, mailbox = open_cameras(cameras, tell)
     gate = _conveyor(workspace.root, run.gate, tell) if run.gate else None
     with ExitStack() as stack:
         watchdog = Watchdog(stack.enter_context(ServiceManager.from_environment()), lambda: _status(loop.tally, ready))
@@ -124,8 +124,8 @@ def check_cameras(cameras: Sequence[CameraSettings]) -> None:
     open_triggers({name: each.trigger for name, each in named.items()})
 
 
-def _ready(cameras: Sequence[CameraSettings], tell: Callable[[Event], None]) -> tuple[list[Camera], Mailbox]:
-    """The cameras, and where they put their frames."""
+def open_cameras(cameras: Sequence[CameraSettings], tell: Callable[[Event], None]) -> tuple[list[Camera], Mailbox]:
+    """The cameras, not started yet, and where they put their frames; `tell` hears of triggers."""
     named = named_cameras(cameras)
     triggers = open_triggers({name: each.trigger for name, each in named.items()}, tell)
     ready = [

@@ -227,7 +227,7 @@ def test_rows_on_the_page_of_commands_are_those_that_the_command_prints(
     name, *options = command.replace(theirs, ours).split()[2:]
     if name == "export":
         printed = triton
-    elif name in ("calibrate", "threshold", "inspect") or "--roofline" in options:
+    elif name in ("record", "calibrate", "threshold", "inspect") or "--roofline" in options:
         printed = run_here(job.folder, name, *options)
     else:
         asked = {"int8", "--eager"} & set(options)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aand_edge.cli.run import Console
+from aand_edge.cli.console import Console
 from aand_edge.engines.build import build_engine
 from aand_edge.runtime.events import Event, SourceChanged, SourceState, now
 from aand_edge.runtime.sinks.jsonl import JsonlSink

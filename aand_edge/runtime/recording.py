@@ -1,0 +1,122 @@
+"""Pictures to train on, as the line will see them: the cameras and triggers of the loop, without an engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+
+from aand_edge.config import CameraSettings, plain_name
+from aand_edge.errors import DataError
+from aand_edge.runtime.events import Dropped, Event, Failed
+from aand_edge.runtime.frame import Frame
+from aand_edge.runtime.mailbox import Mailbox
+from aand_edge.runtime.sinks.shelf import open_folder
+from aand_edge.runtime.sources.camera import Camera
+from aand_edge.runtime.station import open_cameras, signals
+
+IDLE_S = 0.1  # how long it waits for a frame before it looks whether it was stopped
+UNFINISHED = ".part"
+
+
+@dataclass
+class Recorded:
+    """What became of the frames; dropped: those that a live camera gave while another was written."""
+
+    saved: int = 0
+    failed: int = 0
+    dropped: int = 0
+
+
+@dataclass
+class Recording:
+    """Writes frames as PNG files, which keep every bit: TIME-CAMERA-NUMBER.png, so that names sort by time.
+
+    count   pictures after which it is enough; None: until the sources end
+    every   seconds between two pictures of a camera; 0: each frame
+    tell    told what happens to cameras and frames that cannot be had
+
+    `save` raises DataError where the folder cannot be written any more.
+    """
+
+    folder: Path
+    count: int | None
+    every: float
+    tell: Callable[[Event], None]
+    done: Recorded = field(default_factory=Recorded)
+    stopped: bool = False  # no Event: a handler that interrupts its `set` would wait for that for ever
+    _last: dict[str, float] = field(default_factory=dict)  # camera → when its last picture was captured
+
+    @property
+    def enough(self) -> bool:
+        return self.stopped or (self.count is not None and self.done.saved >= self.count)
+
+    def stop(self) -> None:
+        """End with the picture that is being written; from a signal handler."""
+        self.stopped = True
+
+    def take(self, item: Frame | Event) -> None:
+        """Save a frame that is due, count and tell of anything else."""
+        if isinstance(item, Frame):
+            if not self.enough and item.captured >= self._last.get(item.camera, float("-inf")) + self.every:
+                self._last[item.camera] = item.captured
+                self.save(item)
+            return
+        self.done.failed += isinstance(item, Failed)
+        self.done.dropped += item.count if isinstance(item, Dropped) else 0
+        self.tell(item)
+
+    def save(self, frame: Frame) -> None:
+        """Write one picture: there whole, or not at all."""
+        time = f"{frame.time:%Y%m%dT%H%M%S}{frame.time.microsecond // 1000:03}Z"
+        target = self.folder / f"{time}-{plain_name(frame.camera)}-{frame.number:06}.png"
+        part = target.with_name(target.name + UNFINISHED)
+        try:
+            part.write_bytes(cv2.imencode(".png", frame.picture)[1].tobytes())
+            part.replace(target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise DataError(
+                f"{target} cannot be written ({error.strerror or error}); {self.done.saved} pictures lie there",
+                "Make room, or take another folder.",
+            ) from None
+        self.done.saved += 1
+
+
+def record(
+    cameras: Sequence[CameraSettings],
+    folder: Path,
+    count: int | None,
+    every: float,
+    tell: Callable[[Event], None],
+) -> Recorded:
+    """Save pictures until there are `count`, the sources end, or SIGTERM or SIGINT comes; see `Recording`.
+
+    Raises UsageError for cameras that cannot be and a folder that cannot be written.
+    """
+    ready, mailbox = open_cameras(cameras, tell)
+    open_folder(folder)
+    recording = Recording(folder, count, every, tell)
+    with signals(recording.stop, lambda: None):
+        try:
+            for camera in ready:
+                camera.start()
+            while not (recording.enough or mailbox.finished):
+                for item in mailbox.take(1, IDLE_S):
+                    recording.take(item)
+        finally:
+            _stop(ready, mailbox)
+    return recording.done
+
+
+def _stop(cameras: Sequence[Camera], mailbox: Mailbox) -> None:
+    """End all at once: one that hangs takes its time beside the others'."""
+    mailbox.release()
+    stopping = [threading.Thread(target=camera.stop, name="aand-stop") for camera in cameras]
+    for each in stopping:
+        each.start()
+    for each in stopping:
+        each.join()

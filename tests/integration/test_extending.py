@@ -151,10 +151,12 @@ def test_the_walls_stand_and_types_are_right_with_what_is_added(program: Path) -
             ],
         ),
         (tuple(FACTORIES), ["cli/options.py", "config/template.py", "../README.md"]),
-        (tuple(f'"{factory().suffix}"' for factory in FACTORIES.values()), ["cli/lookup.py"]),
-        (("v4l2", "csi", "rtsp", "genicam", "test"), ["cli/cameras.py", "config/template.py", "runtime/sources/uri.py"]),
+        (
+            ("v4l2", "csi", "rtsp", "genicam", "test"),
+            ["cli/cameras.py", "config/template.py", "runtime/sources/uri.py"],
+        ),
     ],
-    ids=["backbones", "backends", "suffixes", "sources"],
+    ids=["backbones", "backends", "sources"],
 )
 def test_the_places_that_the_page_names_have_every_name(names: tuple[str, ...], places: list[str]) -> None:
     for place in places:

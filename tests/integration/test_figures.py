@@ -22,12 +22,13 @@ def section(document: str, heading: str) -> str:
     return found
 
 
-DOCUMENTS = "README.md", "benchmarks/README.md", "benchmarks/notes.md", "docs/int8.md"
+DOCUMENTS = "README.md", "benchmarks/README.md", "benchmarks/notes.md", "docs/int8.md", "docs/threshold.md"
 TEXTS = {each: " ".join(read(each).split()) for each in DOCUMENTS}
 SECTIONS = {
     "README.md": section("README.md", "What was measured"),
     "benchmarks/README.md": section("benchmarks/README.md", "What was found"),
     "docs/int8.md": read("docs/int8.md"),
+    "docs/threshold.md": section("docs/threshold.md", "What the score is made of"),
 }
 ACCURACY = "image_auroc", "pixel_auroc", "aupro"
 
@@ -70,13 +71,30 @@ def rival(name: str) -> list[str]:
     return [f"{here}/{each}" for each in ("latency_ms/p50", "ratio", "accuracy/image_auroc", "accuracy/aupro")]
 
 
+def levels(file: str) -> list[str]:
+    """Image AUROC and AUPRO with each kind of level weights."""
+    ways = "sum", "each level over its mean*", "each level over its standard deviation*"
+    return [f"scores-{file}:ways/{way}/{each}" for way in ways for each in ("image_auroc", "aupro")]
+
+
 COOKIE = "cookie-efficientnet_lite0"
 EVEN = "ways/each level over its standard deviation*"
 THREE = "{:.3f} / {:.3f} / {:.3f}"
+LEVELS = " | ".join(["{:.3f} / {:.3f}"] * 3)
 DEMO = "{:.3f} | {:.3f} | {:.3f} |"
 SCREW = DEMO + " {:.0f} of {:.0f} | {:.0f} of {:.0f} | {:.0f} MiB |"
 BARE = "{:.1f} | {:.1f} | {:.1f}"
 FIGURES: list[Figure] = [
+    *(
+        (f"| {what} | {LEVELS} |", levels(file))
+        for what, file in (
+            ("screw, `resnet18`, 12 + 36 epochs, 3 seeds", "screw-resnet18"),
+            ("screw, `resnet18`, the paper's schedule, one seed", "screw-resnet18-paper"),
+            ("screw, `efficientnet_lite0`, short schedule, 3 seeds", "screw-efficientnet_lite0"),
+            ("cookie, `efficientnet_lite0`, 3 seeds", COOKIE),
+            ("the rendered sample set, `efficientnet_lite0`, one seed", "sample-efficientnet_lite0"),
+        )
+    ),
     (
         f"| cookie (31 pictures), `efficientnet_lite0`, short schedule | {THREE} | {THREE} | {THREE} |",
         [*run_of(COOKIE, "aand"), *run_of(COOKIE, "rd"), *run_of(COOKIE, "neighbour")],

@@ -29,8 +29,8 @@ FP32 = f"{MODEL}.openvino.fp32"
 HEAD = """\
 # Every command, with what it prints
 
-On the rendered sample set with `efficientnet_lite0` at 256²: `init`, `record` and `train` in a folder of their own, with a
-training of seconds, the rest in the workspace that `make demo` leaves behind. `…` stands for what was left out. Every
+On the rendered sample set with `efficientnet_lite0` at 256²: `init`, `record` and `train` in a folder of their own, with
+a training of seconds, the rest in the workspace that `make demo` leaves behind. `…` stands for what was left out. Every
 command has `--help`, and `--json` for one JSON object in place of its tables.
 
 Taken on {date} by `docs/take_commands.py` on {device}. **Times are those of this one
@@ -94,7 +94,7 @@ DEMO = (
     ),
     Step(
         "bench --eager",
-        "measures engines in turns; `worst drop` is the largest loss of any figure against fp32, `flips` verdicts that differ.",
+        "measures engines in turns; `worst drop` is the largest loss of a figure against fp32, `flips` other verdicts.",
         r"^(report|Speed|Accuracy|[┏┃┡│└]|Use)",
     ),
     Step(

@@ -29,9 +29,9 @@ FP32 = f"{MODEL}.openvino.fp32"
 HEAD = """\
 # Every command, with what it prints
 
-On the rendered sample set with `efficientnet_lite0` at 256²: `init`, `record` and `train` in a folder of their own, with
-a training of seconds, the rest in the workspace that `make demo` leaves behind. `…` stands for what was left out. Every
-command has `--help`, and `--json` for one JSON object in place of its tables.
+On the rendered sample set with `efficientnet_lite0` at 256²: `init`, `record` and `train` in a folder of their own,
+with a training of seconds, the rest in the workspace that `make demo` leaves behind. `…` stands for what was left out.
+Every command has `--help`, and `--json` for one JSON object in place of its tables.
 
 Taken on {date} by `docs/take_commands.py` on {device}. **Times are those of this one
 machine**; measured ones are in [benchmarks](../benchmarks/README.md).

@@ -154,16 +154,17 @@ def test_threshold_is_set_for_one_engine_alone(engines: Path) -> None:
 
 
 def test_a_model_of_a_region_is_judged_alike_in_pytorch_and_as_an_engine(engines: Path) -> None:
-    region = ["--roi", "60,40,360,400", "--name", "region"]
+    region = ["--roi", "32,24,192,208", "--name", "region"]
     trained = answer(engines, "train", *region, "--epochs-amplify", "1", "--epochs-distill", "4")
-    assert trained["region"] == {"frame": [480, 480], "roi": [60, 40, 360, 400]}
+    assert trained["region"] == {"frame": [256, 256], "roi": [32, 24, 192, 208]}
     of_pytorch = answer(engines, "eval", "region")
     built = answer(engines, "build", "region")
-    assert (built["name"], built["frame"], built["roi"]) == ("region.openvino.fp32", [480, 480], [60, 40, 360, 400])
+    assert (built["name"], built["frame"], built["roi"]) == ("region.openvino.fp32", [256, 256], [32, 24, 192, 208])
     report = answer(engines, "bench", "region.openvino.fp32", "--eager", "--repeats", "3", "--out", "region")
-    for row in report["engines"]:
+    for row in report["engines"]:  # the graph does not round the resized region to whole grey levels
+        allowed = 1e-6 if "eager" in row["name"] else 0.01
         for figure in ("image_auroc", "pixel_auroc", "aupro"):
-            assert row[figure] == pytest.approx(of_pytorch[figure], abs=1e-3)
+            assert row[figure] == pytest.approx(of_pytorch[figure], abs=allowed)
     done = answer(engines, "run", "test://?rate=0&count=3", "--engine", built["name"])
     assert (done["judged"], done["failed"]) == (3, 0)
     (engines / "engines/region.openvino.fp32.json").unlink()

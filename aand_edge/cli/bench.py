@@ -43,7 +43,7 @@ def command(
 ) -> None:
     """Measure speed, memory and accuracy of engines side by side. Writes a report, with what each engine lost."""
     from aand_edge.bench.run import check_budget, run_bench
-    from aand_edge.cli.lookup import find_places, folder_of_model
+    from aand_edge.cli.lookup import find_places, folder_of_model, warn_of_older_weights
     from aand_edge.cli.options import check_folder, overridden, refuse_with
     from aand_edge.cli.roofline import show_rooflines
     from aand_edge.cli.show import answer, say, staging
@@ -61,6 +61,7 @@ def command(
     chosen = {"repeats": repeats, "warmup": warmup, "budget_ms": budget_ms}
     settings = overridden(workspace.settings.bench, chosen, "bench")
     places = find_places(workspace, engines or [])
+    warn_of_older_weights(workspace, places)
     contenders = [(checked_manifest(place), partial(open_runner, place)) for place in places]
     models = sorted({manifest.model for manifest, _ in contenders})
     folders = [folder_of_model(workspace, model) for model in models]

@@ -35,6 +35,16 @@ Trigger = Annotated[
 Follow = Annotated[bool, typer.Option("--follow", help="Go on with pictures that come into the folder.")]
 
 
+def asked_of_cameras(
+    size: str | None, rate: float | None, exposure: float | None, flip: str | None, roi: str | None
+) -> dict[str, Any]:
+    """What these options ask for, as fields of `CameraSettings`. Raises UsageError for what is no size or region."""
+    from aand_edge.cli.lookup import parse_frame, parse_roi
+
+    frame, region = parse_frame(size, "--size"), parse_roi(roi)
+    return {"size": frame, "rate": rate, "exposure": exposure, "flip": flip, "roi": region}
+
+
 def named_or_of_file(
     workspace: Workspace, sources: list[str], options: dict[str, Any], command: str = "run"
 ) -> list[CameraSettings]:

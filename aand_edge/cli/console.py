@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ def read_by_someone(stream: TextIO) -> Iterator[None]:
     os.close(nowhere)
     if stream is sys.stdout:
         say_to_someone("warning: nobody reads what is printed any more; parts are judged all the same")
+
+
+def log_for_who_asks() -> None:
+    """What happens is told by the console and the record; a log is for who asks for one."""
+    from aand_edge.cli.failure import DEBUG
+
+    logging.getLogger("aand_edge").addHandler(logging.StreamHandler() if DEBUG in os.environ else logging.NullHandler())
 
 
 def say_to_someone(sentence: str) -> None:

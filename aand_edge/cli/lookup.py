@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,14 +70,15 @@ def trained_category(
     another name is warned of rather than refused.
     """
     from aand_edge.artifacts import CARD, ModelCard
-    from aand_edge.data.layouts import read_category
+    from aand_edge.data.layouts import GOOD, read_category
 
     card = ModelCard.read(folder / CARD)
     trained_on, settings = card.data, workspace.settings.data
     wanted = str(trained_on["category"])
     _check_same_category(card.name, wanted, category or wanted)
     if data is not None:
-        named = category or (wanted if (data / wanted).is_dir() else None)
+        # `good` is what every category holds, and no category of a root.
+        named = category or (wanted if wanted != GOOD and (data / wanted).is_dir() else None)
         found = read_category(data, layout or "auto", named)
         if found.name != wanted:
             say(f"warning: {card.name} was trained on {wanted}; it is judged on {found.name}")
@@ -167,13 +169,13 @@ def _name_on(card: Path) -> str | None:
         return None
 
 
-def parse_frame(frame: str | None) -> tuple[int, int] | None:
+def parse_frame(frame: str | None, option: str = "--frame") -> tuple[int, int] | None:
     """ "1280x720" → (1280, 720)."""
     if frame is None:
         return None
     width, _, height = frame.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"'{frame}' is no frame size", "Write it as WIDTHxHEIGHT, for example --frame 1280x720.")
+        raise UsageError(f"'{frame}' is no frame size", f"Write it as WIDTHxHEIGHT, for example {option} 1280x720.")
     return int(width), int(height)
 
 
@@ -208,6 +210,20 @@ def find_places(workspace: Workspace, names: list[str]) -> list[EnginePlace]:
     if not names:
         return [*find_engines(workspace, [])]
     return [TritonUri.parse(name) if name.startswith(SCHEME) else _find_engine(workspace, name) for name in names]
+
+
+def warn_of_older_weights(workspace: Workspace, places: Sequence[EnginePlace]) -> None:
+    """Tell of engines whose model was trained again since they were built: they judge as the old one did."""
+    from aand_edge.artifacts import CARD, ModelCard
+    from aand_edge.engines.load import read_manifest
+
+    for place in places:
+        if not isinstance(place, Path):
+            continue
+        manifest = read_manifest(place)
+        card = folder_of_model(workspace, manifest.model) / CARD
+        if card.is_file() and manifest.weights not in ("", ModelCard.read(card).weights.get("sha256")):
+            say(f"warning: {manifest.name} is of an earlier training of {manifest.model}; build it again")
 
 
 def _find_engine(workspace: Workspace, name: str) -> Path:

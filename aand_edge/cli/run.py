@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aand_edge.cli.cameras import Exposure, Flip, Follow, Rate, Roi, Size, Sources, Trigger, named_or_of_file
-from aand_edge.cli.console import Console, read_by_someone, say_to_someone
+from aand_edge.cli.cameras import (
+    Exposure,
+    Flip,
+    Follow,
+    Rate,
+    Roi,
+    Size,
+    Sources,
+    Trigger,
+    asked_of_cameras,
+    named_or_of_file,
+)
+from aand_edge.cli.console import Console, log_for_who_asks, read_by_someone, say_to_someone
 from aand_edge.cli.options import Json, refused_value
 
 if TYPE_CHECKING:
@@ -49,24 +58,24 @@ def command(
     Ctrl-C and SIGTERM end it after what waits was judged. SIGHUP reads aand-edge.toml and the engine again.
     """
     from aand_edge.cli.failure import DEBUG
-    from aand_edge.cli.lookup import find_places, parse_frame, parse_roi
+    from aand_edge.cli.lookup import find_places, warn_of_older_weights
     from aand_edge.cli.show import answer, facts
     from aand_edge.config import Workspace
     from aand_edge.errors import DataError, UsageError
     from aand_edge.runtime.station import check_cameras, run_station
 
-    # What happens is told by the console and the record; a log is for who asks for one.
-    logging.getLogger("aand_edge").addHandler(logging.StreamHandler() if DEBUG in os.environ else logging.NullHandler())
+    log_for_who_asks()
     workspace = Workspace.open()
     shown = _page(workspace, page)
     settings = workspace.settings.run
-    of_camera = {"size": parse_frame(size), "rate": rate, "exposure": exposure, "flip": flip, "roi": parse_roi(roi)}
+    of_camera = asked_of_cameras(size, rate, exposure, flip, roi)
     cameras = named_or_of_file(workspace, sources or [], {**of_camera, "trigger": trigger, "follow": follow or None})
     check_cameras(cameras)
     name = engine or settings.engine
     places = find_places(workspace, [name] if name else [])
     if len(places) > 1:
         raise UsageError(f"There are {len(places)} engines", f"Name one with --engine, say {places[0].stem}.")
+    warn_of_older_weights(workspace, places)
     given = {"threshold": threshold, "deadline_ms": deadline_ms, "fail_safe": fail_safe}
     given = _checked(given)
     where = out or workspace.resolve_optional(settings.out)

@@ -35,7 +35,7 @@ def command(
     Each engine has a threshold of its own: scores shift with the precision.
     """
     from aand_edge.artifacts import Threshold
-    from aand_edge.cli.lookup import find_engines, folder_of_model, trained_category
+    from aand_edge.cli.lookup import find_engines, folder_of_model, trained_category, warn_of_older_weights
     from aand_edge.cli.show import answer, facts, promise
     from aand_edge.config import Workspace
     from aand_edge.engines.load import read_manifest
@@ -49,6 +49,7 @@ def command(
     accept_pending(workspace, engine, rate)
     found: dict[str, Threshold] = {}
     paths = find_engines(workspace, [engine] if engine else [])
+    warn_of_older_weights(workspace, paths)
     if value is not None and engine is None and len(paths) > 1:
         raise UsageError("--set is for one engine: scores shift with the precision", "Name the engine.")
     for path in paths:

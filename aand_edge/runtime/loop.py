@@ -256,8 +256,8 @@ def check_frame(frame: Frame, manifest: EngineManifest) -> None:
         return
     (height, width), (wanted_height, wanted_width) = frame.picture.shape[:2], manifest.frame
     raise DataError(
-        f"{frame.name} is {width}x{height}, and the engine looks at a region of {wanted_width}x{wanted_height}",
-        "Give it frames of that size, or train on pictures of this size.",
+        f"A frame of {width}x{height} came, and the engine looks at a region of {wanted_width}x{wanted_height}",
+        "Give it whole frames of that size, or train on pictures of this one.",
     )
 
 

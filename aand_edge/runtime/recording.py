@@ -20,6 +20,7 @@ from aand_edge.runtime.station import open_cameras, signals
 
 IDLE_S = 0.1  # how long it waits for a frame before it looks whether it was stopped
 UNFINISHED = ".part"
+FRUITLESS = 30  # frames that fail before the first picture: no later one will do
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Recording:
     every   seconds between two pictures of a camera; 0: each frame
     tell    told what happens to cameras and frames that cannot be had
 
-    `save` raises DataError where the folder cannot be written any more.
+    `take` raises DataError where the folder cannot be written any more, and where every frame fails.
     """
 
     folder: Path
@@ -65,9 +66,12 @@ class Recording:
                 self._last[item.camera] = item.captured
                 self.save(item)
             return
-        self.done.failed += isinstance(item, Failed)
         self.done.dropped += item.count if isinstance(item, Dropped) else 0
         self.tell(item)
+        if isinstance(item, Failed):
+            self.done.failed += 1
+            if not self.done.saved and self.done.failed >= FRUITLESS:
+                raise DataError(f"{FRUITLESS} frames failed and none was saved", item.reason)
 
     def save(self, frame: Frame) -> None:
         """Write one picture: there whole, or not at all."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from aand_edge.artifacts import Region
-from aand_edge.data.checks import DataReport
+from aand_edge.data.checks import SMALLEST_SIDE, DataReport
 from aand_edge.data.foreground import foreground
 from aand_edge.data.layouts import Sample
 from aand_edge.data.pictures import PICTURE_SUFFIXES, read_bytes, read_picture
@@ -52,10 +52,12 @@ def region_of(report: DataReport, roi: Roi | None) -> Region | None:
             "Leave --roi out, or keep to pictures of one camera.",
         )
     width, height = map(int, next(iter(report.sizes)).split("x"))
+    x, y, w, h = roi
+    if min(w, h) < SMALLEST_SIDE:
+        raise UsageError(f"A region of {w}x{h} shows no part", f"Make it {SMALLEST_SIDE} pixels or more a side.")
     try:
         return Region(frame=(height, width), roi=roi)
     except ValidationError:
-        x, y, w, h = roi
         raise UsageError(
             f"The region {w}x{h}+{x}+{y} leaves the pictures of {width}x{height}", "Check --roi."
         ) from None

@@ -53,8 +53,8 @@ def test_a_threshold_that_was_chosen_is_not_lost_without_a_word(
     [
         ("--precision fp32", "aand-edge export part --precision fp32"),
         (
-            "--precision fp16 --frame 128x96 --roi 0,0,96,96 --batch 2",
-            "aand-edge export part --precision fp16 --frame 128x96 --roi 0,0,96,96 --batch 2",
+            "--precision fp16 --frame 128x96 --batch 2",
+            "aand-edge export part --precision fp16 --frame 128x96 --batch 2",
         ),
         (
             "--precision int8 --quantise teacher2,bottleneck --frame 128x96",

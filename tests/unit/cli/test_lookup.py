@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aand_edge.cli.lookup import find_model, folder_of_model, trained_category
+from aand_edge.artifacts import ModelCard
+from aand_edge.cli.lookup import find_model, folder_of_model, trained_category, warn_of_older_weights
 from aand_edge.config import Workspace
 from aand_edge.engines.build import build_engine
 from aand_edge.engines.onnxruntime import OnnxRuntime
@@ -58,6 +59,33 @@ def test_pictures_that_are_named_are_taken_under_any_name_and_another_is_told(
     assert capsys.readouterr().err == ""
     assert trained_category(workspace, folder, labelled, None, None).root == labelled
     assert capsys.readouterr().err == "warning: bolt was trained on bolt; it is judged on labelled\n"
+
+
+def test_a_folder_called_good_is_a_kind_and_no_category_of_the_pictures_that_are_named(tmp_path: Path) -> None:
+    """`record --out good`, and labelled parts in `lab/good` and `lab/scratch`."""
+    folder = write_card(tmp_path / "models/part", "part", tmp_path / "good")
+    for kind in ("good", "scratch"):
+        (tmp_path / "lab" / kind).mkdir(parents=True)
+        for number in range(10):
+            (tmp_path / f"lab/{kind}/{number}.png").write_text(f"{kind} {number}")
+    found = trained_category(Workspace.open(tmp_path), folder, tmp_path / "lab", None, None)
+    assert found.root == tmp_path / "lab"
+    assert {sample.kind for sample in found.test} == {"good", "scratch"}
+
+
+def test_an_engine_of_an_earlier_training_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, manifest = build_engine(tiny_request(tmp_path))
+    workspace = Workspace.open(tmp_path)
+    card = write_card(workspace.models / manifest.model, manifest.model, tmp_path / "bolt") / "card.json"
+    record = ModelCard.read(card)
+    record.weights["sha256"] = manifest.weights
+    record.write(card)
+    warn_of_older_weights(workspace, [path])
+    assert capsys.readouterr().err == ""
+    record.weights["sha256"] = "f" * 64
+    record.write(card)
+    warn_of_older_weights(workspace, [path])
+    assert "is of an earlier training of tiny; build it again" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_newest_model_is_the_one_last_trained_and_not_last_evaluated(root: Path) -> None:

@@ -96,11 +96,13 @@ def test_the_way_to_rebuild_names_everything_that_was_asked_for(tmp_path: Path) 
 def test_the_way_to_another_graph_names_everything_that_this_one_takes() -> None:
     plain = GraphFacts("part", "resnet18", 256, (256, 256), "BGR", "fp32", "0" * 64)
     assert export_command(plain, "fp16") == "aand-edge export part --precision fp16"
-    taken = replace(plain, frame=(720, 1280), roi=(280, 0, 720, 720), batch=2, colour="RGB", quantised=("bottleneck",))
+    taken = replace(plain, frame=(720, 1280), batch=2, colour="RGB", quantised=("bottleneck",))
     assert export_command(taken, "int8", 7) == (
-        "aand-edge export part --precision int8 --frame 1280x720 --roi 280,0,720,720 --batch 2 --colour RGB "
+        "aand-edge export part --precision int8 --frame 1280x720 --batch 2 --colour RGB "
         "--weight-bits 7 --quantise bottleneck"
     )
+    of_region = replace(plain, frame=(720, 1280), roi=(280, 0, 720, 720))
+    assert export_command(of_region, "fp16") == "aand-edge export part --precision fp16", "its frame is the model's own"
 
 
 def test_an_engine_without_its_manifest_is_refused(tmp_path: Path) -> None:

@@ -355,7 +355,7 @@ def test_a_frame_of_another_size_fails_where_the_engine_looks_at_a_region(
     loop, seen = run(engine, [frame(0), frame(1, side=64)])
     assert (loop.tally.judged, loop.tally.failed) == (1, 1)
     reason = next(each.reason for each in seen if isinstance(each, Failed))
-    assert "1.png is 64x64, and the engine looks at a region of 32x32" in reason
+    assert "A frame of 64x64 came, and the engine looks at a region of 32x32" in reason
 
 
 def test_a_new_build_is_swapped_in_and_a_broken_one_is_not(tmp_path: Path, engine: Path) -> None:

@@ -171,7 +171,8 @@ def test_what_lies_beside_a_region_is_never_seen(category: Category, options: Tr
 
 
 @pytest.mark.parametrize(
-    ("roi", "sentence"), [((8, 4, 48, 61), "leaves the pictures of 64x64"), ((-1, 0, 9, 9), "leaves")]
+    ("roi", "sentence"),
+    [((8, 4, 48, 61), "leaves the pictures of 64x64"), ((-1, 0, 40, 40), "leaves"), ((0, 0, 40, 10), "shows no part")],
 )
 def test_a_region_that_does_not_lie_in_the_pictures_is_refused(
     category: Category, options: TrainingOptions, tmp_path: Path, roi: Roi, sentence: str

@@ -32,7 +32,7 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("pictures"),
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="Enough pictures, of all cameras together; until Ctrl-C by default."),
+        typer.Option(min=1, help="How many, of all cameras together; until Ctrl-C by default."),
     ] = None,
     every: Annotated[float, typer.Option(min=0, help="Seconds between two pictures of a camera.")] = 0.0,
     size: Size = None,

@@ -188,6 +188,12 @@ class Threshold(Record):
         return ~(np.asarray(scores) <= self.value)
 
 
+def lies_within(roi: tuple[int, ...], frame: tuple[int, ...]) -> bool:
+    """Whether x, y, width, height is a region of a frame of that height and width."""
+    x, y, width, height = roi
+    return min(x, y) >= 0 and min(width, height) >= 1 and x + width <= frame[1] and y + height <= frame[0]
+
+
 class Region(BaseModel):
     """The part of a camera's pictures that a model was trained on.
 
@@ -202,8 +208,7 @@ class Region(BaseModel):
 
     @model_validator(mode="after")
     def _within(self) -> Region:
-        (height, width), (x, y, w, h) = self.frame, self.roi
-        if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+        if not lies_within(self.roi, self.frame):
             raise ValueError(f"the region {self} leaves the picture")
         return self
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from aand_edge.artifacts import EngineFacts, ModelCard, Precision, sha256_file
+from aand_edge.artifacts import EngineFacts, ModelCard, Precision, lies_within, sha256_file
 from aand_edge.errors import ArtefactMismatchError, UsageError
-from aand_edge.holdout import HoldoutSet, lies_within
+from aand_edge.holdout import HoldoutSet
 
 FORMAT = 2  # what `export` writes
 SEALED = 2  # graphs of this format and later carry their own SHA-256; of the first, some

@@ -10,7 +10,7 @@ from zipfile import ZipFile, is_zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.artifacts import atomic_path
+from aand_edge.artifacts import atomic_path, lies_within
 from aand_edge.errors import ArtefactMismatchError
 
 UNPACKED, UNPACKED_RATIO = 4 << 30, 100  # bytes that any set may have, and how often its file's own size beyond them
@@ -100,12 +100,6 @@ def _is_holdout(arrays: dict[str, NDArray[Any]]) -> bool:
     if roi.shape not in ((0,), (4,)) or kinds["roi"] != "i" or not np.isfinite(scores).all():
         return False
     return not roi.size or lies_within(tuple(map(int, roi)), frames.shape[1:3])
-
-
-def lies_within(roi: tuple[int, ...], frame: tuple[int, ...]) -> bool:
-    """Whether x, y, width, height is a region of a frame of that height and width."""
-    x, y, width, height = roi
-    return min(x, y) >= 0 and min(width, height) >= 1 and x + width <= frame[1] and y + height <= frame[0]
 
 
 def calibration_rows(held_out: int, images: int) -> NDArray[np.intp]:

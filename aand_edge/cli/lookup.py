@@ -70,16 +70,14 @@ def trained_category(
     another name is warned of rather than refused.
     """
     from aand_edge.artifacts import CARD, ModelCard
-    from aand_edge.data.layouts import GOOD, read_category
+    from aand_edge.data.layouts import read_category
 
     card = ModelCard.read(folder / CARD)
     trained_on, settings = card.data, workspace.settings.data
     wanted = str(trained_on["category"])
     _check_same_category(card.name, wanted, category or wanted)
     if data is not None:
-        # `good` is what every category holds, and no category of a root.
-        named = category or (wanted if wanted != GOOD and (data / wanted).is_dir() else None)
-        found = read_category(data, layout or "auto", named)
+        found = read_category(data, layout or "auto", category or _inside(data, wanted))
         if found.name != wanted:
             say(f"warning: {card.name} was trained on {wanted}; it is judged on {found.name}")
         return found
@@ -87,9 +85,16 @@ def trained_category(
     if root.is_dir() or settings.root is None:
         return read_category(root, layout or trained_on["layout"], wanted if trained_on["layout"] == "visa" else None)
     there = workspace.resolve(settings.root)
-    found = read_category(there, layout or settings.layout, wanted if (there / wanted).is_dir() else settings.category)
+    found = read_category(there, layout or settings.layout, _inside(there, wanted) or settings.category)
     _check_same_category(card.name, wanted, found.name)
     return found
+
+
+def _inside(root: Path, category: str) -> str | None:
+    """The category, where it is a folder of `root`; a folder of that name in a category is a kind, such as `good`."""
+    from aand_edge.data.layouts import is_category
+
+    return category if (root / category).is_dir() and not is_category(root) else None
 
 
 def _check_same_category(model: str, trained_on: str, asked: str) -> None:

@@ -107,10 +107,11 @@ def kinds_in(folder: Path) -> list[Path]:
 
 def categories_in(root: Path) -> list[str]:
     """The names of the categories that are folders of `root`; none where it is a category itself."""
-    return [] if _is_category(root) else [each.name for each in kinds_in(root) if _is_category(each)]
+    return [] if is_category(root) else [each.name for each in kinds_in(root) if is_category(each)]
 
 
-def _is_category(folder: Path) -> bool:
+def is_category(folder: Path) -> bool:
+    """Whether good pictures lie where those of a category do, and not those of several."""
     return (folder / "train" / GOOD).is_dir() or (folder / GOOD).is_dir()
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from aand_edge.config import plain_name
+
 Picture = NDArray[np.uint8]
 
 
@@ -49,6 +51,12 @@ class Frame:
     truth: bool | None = None
     rate: float | None = None
     call: Call | None = None
+
+    @property
+    def stem(self) -> str:
+        """TIME-CAMERA-NUMBER, what files of it begin with: sorted by name, they are sorted by time."""
+        milliseconds = self.time.microsecond // 1000
+        return f"{self.time:%Y%m%dT%H%M%S}{milliseconds:03}Z-{plain_name(self.camera)}-{self.number:06}"
 
     @property
     def at_camera(self) -> float:

@@ -26,7 +26,7 @@ from aand_edge.runtime.events import Event, Failed, Inspected, Noticed, Timing
 from aand_edge.runtime.frame import Frame
 from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.mailbox import Mailbox
-from aand_edge.runtime.stopping import CAMERAS_S, Deadline
+from aand_edge.runtime.stopping import CAMERAS_S, Deadline, stop_each
 from aand_edge.runtime.tally import Tally
 from aand_edge.runtime.verdict import judge
 
@@ -139,12 +139,8 @@ class Loop:
         return self.tally
 
     def _stop_cameras(self) -> list[threading.Thread]:
-        """Tell every camera to end, all at once: one that hangs takes its time beside the others'."""
         self._mailbox.release()
-        stopping = [threading.Thread(target=camera.stop, name="aand-stop") for camera in self._cameras]
-        for each in stopping:
-            each.start()
-        return stopping
+        return stop_each(self._cameras)
 
     def _drain(self, stopping: Sequence[threading.Thread]) -> None:
         """Judge what was captured before the stop, for a while: cameras and triggers that end tell of parts yet."""

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 
-from aand_edge.config import CameraSettings, plain_name
+from aand_edge.artifacts import atomic_path
+from aand_edge.config import CameraSettings
 from aand_edge.errors import DataError
 from aand_edge.runtime.events import Dropped, Event, Failed
 from aand_edge.runtime.frame import Frame
-from aand_edge.runtime.mailbox import Mailbox
 from aand_edge.runtime.sinks.shelf import open_folder
-from aand_edge.runtime.sources.camera import Camera
 from aand_edge.runtime.station import open_cameras, signals
+from aand_edge.runtime.stopping import stop_each
 
 IDLE_S = 0.1  # how long it waits for a frame before it looks whether it was stopped
-UNFINISHED = ".part"
 FRUITLESS = 30  # frames that fail before the first picture: no later one will do
 
 
 @dataclass
 class Recorded:
-    """What became of the frames; dropped: those that a live camera gave while another was written."""
+    """What became of the frames; dropped: no part was due, `every` had not passed, or another one was being written."""
 
     saved: int = 0
     failed: int = 0
@@ -62,9 +60,11 @@ class Recording:
     def take(self, item: Frame | Event) -> None:
         """Save a frame that is due, count and tell of anything else."""
         if isinstance(item, Frame):
-            if not self.enough and item.captured >= self._last.get(item.camera, float("-inf")) + self.every:
-                self._last[item.camera] = item.captured
-                self.save(item)
+            if item.captured < self._last.get(item.camera, float("-inf")) + self.every:
+                self.done.dropped += 1
+                return
+            self._last[item.camera] = item.captured
+            self.save(item)
             return
         self.done.dropped += item.count if isinstance(item, Dropped) else 0
         self.tell(item)
@@ -75,14 +75,11 @@ class Recording:
 
     def save(self, frame: Frame) -> None:
         """Write one picture: there whole, or not at all."""
-        time = f"{frame.time:%Y%m%dT%H%M%S}{frame.time.microsecond // 1000:03}Z"
-        target = self.folder / f"{time}-{plain_name(frame.camera)}-{frame.number:06}.png"
-        part = target.with_name(target.name + UNFINISHED)
+        target = self.folder / f"{frame.stem}.png"
         try:
-            part.write_bytes(cv2.imencode(".png", frame.picture)[1].tobytes())
-            part.replace(target)
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", frame.picture)[1].tobytes())
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise DataError(
                 f"{target} cannot be written ({error.strerror or error}); {self.done.saved} pictures lie there",
                 "Make room, or take another folder.",
@@ -112,15 +109,7 @@ def record(
                 for item in mailbox.take(1, IDLE_S):
                     recording.take(item)
         finally:
-            _stop(ready, mailbox)
+            mailbox.release()
+            for thread in stop_each(ready):
+                thread.join()
     return recording.done
-
-
-def _stop(cameras: Sequence[Camera], mailbox: Mailbox) -> None:
-    """End all at once: one that hangs takes its time beside the others'."""
-    mailbox.release()
-    stopping = [threading.Thread(target=camera.stop, name="aand-stop") for camera in cameras]
-    for each in stopping:
-        each.start()
-    for each in stopping:
-        each.join()

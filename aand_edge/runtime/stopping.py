@@ -10,14 +10,29 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 CAMERAS_S = 0.6  # what was captured is judged, and meanwhile cameras and triggers end
 GATE_S = 0.6  # the gate pushes off what comes to it yet and goes to its safe side; the encoder ends
 SINKS_S = 0.7  # each sink writes out what it holds
 DISK_S = 5.0  # but those that write on this machine's disk have so long: a slow one is to lose no verdict and no video
 ENGINE_S = 0.1  # at the very end an engine that is just being loaded is waited for, then left to end with the process
+
+
+class Ending(Protocol):
+    """What takes a while to end, such as `sources.camera.Camera`."""
+
+    def stop(self) -> None: ...
+
+
+def stop_each(parts: Sequence[Ending]) -> list[threading.Thread]:
+    """Tell each to end, all at once: one that hangs takes its time beside the others'. The threads end with them."""
+    stopping = [threading.Thread(target=each.stop, name="aand-stop") for each in parts]
+    for thread in stopping:
+        thread.start()
+    return stopping
 
 
 class Deadline:

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor
 
-from aand_edge.artifacts import Region
+from aand_edge.artifacts import Region, lies_within
 from aand_edge.data.checks import SMALLEST_SIDE, DataReport
 from aand_edge.data.foreground import foreground
 from aand_edge.data.layouts import Sample
@@ -55,12 +54,9 @@ def region_of(report: DataReport, roi: Roi | None) -> Region | None:
     x, y, w, h = roi
     if min(w, h) < SMALLEST_SIDE:
         raise UsageError(f"A region of {w}x{h} shows no part", f"Make it {SMALLEST_SIDE} pixels or more a side.")
-    try:
-        return Region(frame=(height, width), roi=roi)
-    except ValidationError:
-        raise UsageError(
-            f"The region {w}x{h}+{x}+{y} leaves the pictures of {width}x{height}", "Check --roi."
-        ) from None
+    if not lies_within(roi, (height, width)):
+        raise UsageError(f"The region {w}x{h}+{x}+{y} leaves the pictures of {width}x{height}", "Check --roi.")
+    return Region(frame=(height, width), roi=roi)
 
 
 def as_network_sees(picture: NDArray[np.uint8], size: int, region: Region | None = None) -> NDArray[np.uint8]:

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aand_edge.config import plain_name
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Event, Inspected
 from aand_edge.runtime.sinks.payload import is_rejected
@@ -118,10 +117,8 @@ class RejectsSink:
 
 
 def stem(event: Inspected) -> str:
-    """What a part's files are called: sorted by name, they are sorted by time."""
-    frame = event.frame
-    time = f"{frame.time:%Y%m%dT%H%M%S}{frame.time.microsecond // 1000:03}Z"
-    return f"{time}-{plain_name(frame.camera)}-{frame.number:06}-{event.verdict.score:.4f}"
+    """What a part's files are called."""
+    return f"{event.frame.stem}-{event.verdict.score:.4f}"
 
 
 def _encoded(suffix: str, picture: NDArray[np.uint8]) -> bytes:

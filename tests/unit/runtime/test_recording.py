@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import time
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -61,9 +63,13 @@ def test_it_ends_with_as_many_as_were_asked_for(tmp_path: Path) -> None:
 def test_pictures_of_a_camera_are_so_many_seconds_apart(tmp_path: Path) -> None:
     cameras = [CameraSettings(source="test://?rate=50&count=40&size=64", name=name) for name in ("top", "side")]
     done = record(cameras, tmp_path / "out", None, 0.3, unheard)
-    names = [path.name for path in (tmp_path / "out").iterdir()]
-    assert {sum(f"-{camera}-" in name for name in names) for camera in ("top", "side")} <= {2, 3}
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    for camera in ("top", "side"):
+        moments = [datetime.strptime(name[:18], "%Y%m%dT%H%M%S%f") for name in names if f"-{camera}-" in name]
+        assert len(moments) > 1
+        assert all((later - earlier).total_seconds() > 0.25 for earlier, later in pairwise(moments))
     assert done.saved == len(names)
+    assert done.saved + done.dropped == 80, "every frame is accounted for"
 
 
 def test_one_picture_a_part_where_a_trigger_says_so(tmp_path: Path) -> None:
@@ -91,7 +97,7 @@ def test_a_full_disk_ends_it_and_leaves_no_half_picture(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, content: bytes) -> int:
-        if len(list((tmp_path / "out").iterdir())) == 2:
+        if len(list((tmp_path / "out").glob("2*.png"))) == 2:
             path.touch()
             raise OSError(errno.ENOSPC, "No space left on device")
         with path.open("wb") as stream:
@@ -117,6 +123,6 @@ def test_a_signal_ends_it_with_what_lies_there(tmp_path: Path) -> None:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     done = record([CameraSettings(source="test://?rate=100&size=64")], tmp_path / "out", None, 0.0, unheard)
     assert done.saved == len(pictures(tmp_path / "out")) >= 1

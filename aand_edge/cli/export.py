@@ -47,7 +47,7 @@ def command(
     """Fuse a trained model into one ONNX graph. It is checked to answer as PyTorch does."""
     from dataclasses import replace
 
-    from aand_edge.cli.graphs import GraphFiles, Int8
+    from aand_edge.cli.graphs import GraphFiles, Int8, write_graph_of
     from aand_edge.cli.lookup import find_model, parse_frame
     from aand_edge.cli.options import checked_precision, parse_regions, refuse_with, refuse_without
     from aand_edge.cli.show import answer, facts
@@ -81,7 +81,7 @@ def command(
         int8 = Int8(regions, 8 if weight_bits is None else weight_bits, workspace.settings.calibrate, locked)
         exported, graph = _export_int8(workspace, folder, replace(options, precision="fp16"), int8)
     else:
-        exported = _export(folder, options)
+        exported = write_graph_of(folder, options)
         graph = exported.graph
     reply: dict[str, Any] = {
         "graph": str(graph),
@@ -95,23 +95,15 @@ def command(
     answer(reply, as_json, facts(f"{exported.facts.name} {asked}", rows))
 
 
-def _export(folder: Path, options: ExportOptions) -> Exported:
-    from aand_edge.cli.show import ticking
-    from aand_edge.export.export import export_model
-
-    with ticking(f"export {options.precision}") as tick:
-        return export_model(folder, options, tick)
-
-
 def _export_int8(workspace: Workspace, folder: Path, fp16: ExportOptions, int8: Int8) -> tuple[Exported, Path]:
     """The fp16 graph, and the int8 graph made of it with ranges from the fp32 one."""
     from dataclasses import replace
 
-    from aand_edge.cli.graphs import GraphFiles, quantised_graph
+    from aand_edge.cli.graphs import GraphFiles, quantised_graph, write_graph_of
     from aand_edge.export.int8 import Quantisation
 
     Quantisation(int8.regions or (), int8.weight_bits)  # refused now, rather than after two graphs were written
-    full, half = _export(folder, replace(fp16, precision="fp32")), _export(folder, fp16)
+    full, half = write_graph_of(folder, replace(fp16, precision="fp32")), write_graph_of(folder, fp16)
     return half, quantised_graph(workspace, GraphFiles(full.graph, full.holdout), half.graph, int8)
 
 

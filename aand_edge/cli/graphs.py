@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from aand_edge.graph_facts import GraphFacts, check_seal, frame_of, graph_stem, 
 if TYPE_CHECKING:
     from aand_edge.artifacts import Precision
     from aand_edge.export.calibrate import CalibrationTable
+    from aand_edge.export.export import Exported, ExportOptions
 
 
 @dataclass(frozen=True)
@@ -202,15 +204,34 @@ def _sound(graph: Path) -> bool:
 
 def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts | None) -> None:
     try:
-        from aand_edge.export.export import ExportOptions, export_model
+        from aand_edge.export.export import ExportOptions
     except ModuleNotFoundError as error:
         colour = "RGB" if like is not None and like.colour == "RGB" else None
         raise _needs(folder, precision, str(error.name), taken, colour=colour) from None
     options = ExportOptions(precision, parse_frame(taken.frame), batch=taken.batch)
     if like is not None:
         options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR")
-    with ticking(f"export {precision}") as tick:
-        export_model(folder, options, tick)
+    write_graph_of(folder, options)
+
+
+def write_graph_of(folder: Path, options: ExportOptions) -> Exported:
+    """Export with ticks on stderr; says where the frame is of another shape than the pictures."""
+    from aand_edge.export.export import export_model
+
+    with ticking(f"export {options.precision}") as tick:
+        exported = export_model(folder, options, tick)
+    if exported.stretched is not None:
+        _say_stretched(exported.stretched, exported.facts.frame)
+    return exported
+
+
+@cache  # an int8 graph takes two exports, and one sentence is enough
+def _say_stretched(picture: tuple[int, int], frame: tuple[int, int]) -> None:
+    (height, width), (frame_height, frame_width) = picture, frame
+    say(
+        f"the model was trained on pictures of {width}x{height}, and a frame of {frame_width}x{frame_height} is of "
+        "another shape: the same part looks stretched in one of them; train on pictures of this camera"
+    )
 
 
 def _needs(folder: Path, precision: str, missing: str, taken: Taken, **more: object) -> MissingDependencyError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from aand_edge.training.checkpoint import load_model
 MOST_HOLDOUT, FEWEST_HOLDOUT = 128, 64
 HOLDOUT_BYTES = 1 << 29
 
+SAME_SHAPE = 0.02  # how far the ratios of two pictures' sides may lie apart: a pixel row more is no other camera
 MOST_FRAMES = 64  # of a call: more cameras than one machine serves; what a call holds grows with them
 
 
@@ -47,13 +48,18 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how near it is to the PyTorch model."""
+    """What was written, and how near it is to the PyTorch model.
+
+    overflows   why some regions of a half trunk stay in float32
+    stretched   height and width of a held-out picture that is not of the frame's shape: parts look otherwise in it
+    """
 
     graph: Path
     holdout: Path
     facts: GraphFacts
     parity: Parity
-    overflows: tuple[Overflow, ...] = ()  # why some regions of a half trunk stay in float32
+    overflows: tuple[Overflow, ...] = ()
+    stretched: tuple[int, int] | None = None
 
 
 def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, int], None] | None = None) -> Exported:
@@ -85,7 +91,9 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         roi=roi,
     )
     names = _drawn(card.holdout, 3 * frame[0] * frame[1])
-    frames = _holdout_frames(Path(card.data["root"]), names, frame)
+    pictures = _holdout_pictures(Path(card.data["root"]), names)
+    stretched = _of_another_shape(pictures, frame) if options.frame else None
+    frames = np.stack([resize(picture, *frame) for picture in pictures])
     expected = reference(model, _as_network_sees(frames, geometry, model))
     if options.colour == "BGR":
         frames = np.ascontiguousarray(frames[..., ::-1])
@@ -96,7 +104,7 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         write_graph(fused, replace(facts, float32=kept), candidate, graph)
         parity = check_parity(candidate, frames, expected, options.precision, progress, graph.name)
     HoldoutSet(frames, expected.scores, names, options.colour, roi, facts.weights).write(holdout)
-    return Exported(graph, holdout, replace(facts, float32=kept), parity, overflows)
+    return Exported(graph, holdout, replace(facts, float32=kept), parity, overflows, stretched)
 
 
 def _fuse(
@@ -130,16 +138,24 @@ def _drawn(names: list[str], size: int) -> tuple[str, ...]:
     return tuple(names[index] for index in sorted(chosen))
 
 
-def _holdout_frames(root: Path, names: tuple[str, ...], frame: tuple[int, int]) -> NDArray[np.uint8]:
-    """uint8 (N, H, W, 3), RGB: the held-out pictures, brought to the frame's size."""
+def _holdout_pictures(root: Path, names: tuple[str, ...]) -> list[NDArray[np.uint8]]:
+    """uint8 (H, W, 3), RGB, each: the held-out pictures as they are."""
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise DataError(
             f"The held-out picture {root / missing[0]} is missing",
             "Put the data set back where the model was trained from, or train again.",
         )
-    pictures = [read_picture(root / name) for name in names]
-    return np.stack([resize(picture, *frame) for picture in pictures])
+    return [read_picture(root / name) for name in names]
+
+
+def _of_another_shape(pictures: Sequence[NDArray[np.uint8]], frame: tuple[int, int]) -> tuple[int, int] | None:
+    """Height and width of the first picture whose sides are in another ratio than the frame's."""
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        if abs(height * frame[1] / (width * frame[0]) - 1) > SAME_SHAPE:
+            return height, width
+    return None
 
 
 def _as_network_sees(

@@ -84,6 +84,13 @@ def test_resize_goes_into_the_graph(export: Export) -> None:
     assert HoldoutSet.read(exported.holdout).frames.shape == (3, 120, 200, 3)
 
 
+@pytest.mark.parametrize(("frame", "told"), [(FRAME, None), ((200, 118), None), ((64, 64), (120, 200)), (None, None)])
+def test_a_frame_of_another_shape_than_the_pictures_is_told(
+    export: Export, frame: tuple[int, int] | None, told: tuple[int, int] | None
+) -> None:
+    assert export(frame=frame).stretched == told
+
+
 def test_the_graph_of_a_region_crops_the_frames_that_it_was_trained_on(of_region: Path, export: Export) -> None:
     exported = export(region=True)
     assert exported.graph.name == "region.fp32.onnx", "the region is the model's own"

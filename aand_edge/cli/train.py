@@ -49,7 +49,7 @@ def command(
     hard_patches: Annotated[int | None, typer.Option(help="K of the hard-patch loss; 0 leaves it out.")] = None,
     levels: Annotated[
         str | None,
-        typer.Option(help="equal (the paper's), scaled or standardised: see docs/threshold.md."),
+        typer.Option(help="equal (the paper's), scaled or standardised: docs/threshold.md has when which is default."),
     ] = None,
     holdout: Annotated[float | None, typer.Option(help="Share of the pictures kept for threshold and tests.")] = None,
     textures: Annotated[Path | None, typer.Option(help="Folder of textures for synthetic anomalies.")] = None,
@@ -165,6 +165,7 @@ def _with(settings: Settings, **options: dict[str, Any]) -> Settings:
 
 def _options(workspace: Workspace) -> TrainingOptions:
     """What the settings ask for. Raises UsageError where it cannot be."""
+    from aand_edge.config import default_levels
     from aand_edge.training.options import TrainingOptions
     from aand_edge.training.recipe import find_recipe
 
@@ -186,7 +187,7 @@ def _options(workspace: Workspace) -> TrainingOptions:
         weights=workspace.resolve_optional(model.weights),
         amplify=stages.amplify,
         hard_patches=stages.hard_patches,
-        levels=stages.levels,
+        levels=stages.levels or default_levels(stages.preset, model.backbone, stages.amplify),
         recipe=recipe,
         seed=stages.seed,
         holdout=stages.holdout,

@@ -37,6 +37,7 @@ from aand_edge.config.sections import (
     Section,
     ThresholdSettings,
     TrainSettings,
+    default_levels,
 )
 from aand_edge.config.template import write_template
 from aand_edge.config.workspace import FILE, Settings, Workspace
@@ -69,6 +70,7 @@ __all__ = [
     "TrainSettings",
     "WebhookSettings",
     "Workspace",
+    "default_levels",
     "named_cameras",
     "plain_name",
     "write_template",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from aand_edge.artifacts import write_text
-from aand_edge.config.sections import SCHEDULES, Backbone, Preset
+from aand_edge.config.sections import SCHEDULES, Backbone, ModelSettings, Preset, TrainSettings, default_levels
 from aand_edge.config.workspace import FILE, parse
 from aand_edge.errors import UsageError
 
@@ -24,12 +24,14 @@ def write_template(
         raise UsageError(f"{path} exists already", "Edit it, or take another folder.")
     _check_name("backbone", backbone, get_args(Backbone))
     _check_name("preset", preset, get_args(Preset))
+    network, schedule = backbone or ModelSettings().backbone, preset or TrainSettings().preset
     text = TEMPLATE.format(
         root=_line("root", data.as_posix()) if data else '# root = "pictures"',
         root_example="" if data else "example: ",
-        backbone=_line("backbone", backbone) if backbone else '# backbone = "wide_resnet50_2"',
-        preset=_line("preset", preset) if preset else '# preset = "paper"',
-        **{key: f"# {_line(key, value)}" for key, value in SCHEDULES[preset or "paper"].items()},
+        backbone=f"{'' if backbone else '# '}{_line('backbone', network)}",
+        preset=f"{'' if preset else '# '}{_line('preset', schedule)}",
+        **{key: f"# {_line(key, value)}" for key, value in SCHEDULES[schedule].items()},
+        levels=f"# {_line('levels', default_levels(schedule, network, amplify=True))}",
     )
     parse(text, path)
     write_text(path, text)
@@ -73,7 +75,7 @@ TEMPLATE = """\
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation
 # hard_patches = 10                 # 0: its plain loss
-# levels = "equal"                  # scaled, standardised: each over its mean, its deviation on good parts
+{levels:<35} # equal, scaled (each over its mean on good parts), standardised (over its deviation)
 # textures = "dtd"                  # example: folder of textures for synthetic anomalies
 # device = "auto"                   # cpu or cuda
 

@@ -16,6 +16,7 @@ from aand_edge.config import (
     CameraSettings,
     GateSettings,
     MetricsSettings,
+    ModelSettings,
     MqttSettings,
     PageSettings,
     Section,
@@ -119,9 +120,8 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert stated.model.size == 256
     said = stated.train.model_dump()
     assert {key: said.pop(key) for key in config.SCHEDULES[preset]} == config.SCHEDULES[preset]
-    assert said == {**Settings().train.model_dump(exclude=set(config.SCHEDULES[preset])), "preset": preset} | {
-        "textures": Path("dtd")
-    }
+    rest = Settings().train.model_dump(exclude=set(config.SCHEDULES[preset]))
+    assert said == {**rest, "preset": preset, "levels": "equal", "textures": Path("dtd")}
     assert stated.build.model_dump(exclude=EXAMPLES) == Settings().build.model_dump(exclude=EXAMPLES)
     assert stated.calibrate == Settings().calibrate
     assert stated.threshold == Settings().threshold
@@ -157,11 +157,30 @@ def default_of(section: str, key: str, preset: str) -> Any:
     """As TOML would hold it; None where there is none."""
     if section == "train" and key in config.SCHEDULES[preset]:
         return config.SCHEDULES[preset][key]
+    if (section, key) == ("train", "levels"):
+        return config.default_levels(preset, ModelSettings().backbone, amplify=True)
     table: type[Section] = Settings
     for name in section.split("."):
         (table,) = (each for each in types_in(table.model_fields[name].annotation) if issubclass(each, Section))
     field = table.model_fields[key]
     return None if field.is_required() else field.get_default(call_default_factory=True)
+
+
+@pytest.mark.parametrize(
+    ("preset", "backbone", "amplify", "levels"),
+    [
+        ("short", "efficientnet_lite0", True, "standardised"),
+        ("paper", "efficientnet_lite0", True, "equal"),
+        ("short", "efficientnet_lite0", False, "equal"),
+        ("short", "resnet18", True, "equal"),
+    ],
+)
+def test_levels_are_the_papers_but_where_others_won(
+    tmp_path: Path, preset: str, backbone: str, amplify: bool, levels: str
+) -> None:
+    assert config.default_levels(preset, backbone, amplify) == levels
+    if amplify:
+        assert f'# levels = "{levels}"' in write_template(tmp_path, None, backbone, preset).read_text(encoding="utf-8")
 
 
 def test_what_init_is_given_stands_in_the_file(tmp_path: Path) -> None:

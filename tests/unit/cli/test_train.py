@@ -84,6 +84,24 @@ def test_nothing_given_is_the_paper(command: Command, pictures: Path, asked: lis
 
 
 @pytest.mark.parametrize(
+    ("arguments", "levels"),
+    [
+        ([], "standardised"),
+        (["--preset", "paper"], "equal"),
+        (["--no-amplify"], "equal"),
+        (["--backbone", "resnet18"], "equal"),
+        (["--levels", "equal"], "equal"),
+    ],
+)
+def test_levels_follow_preset_and_backbone_unless_they_are_given(
+    command: Command, pictures: Path, asked: list[TrainingOptions], arguments: list[str], levels: str
+) -> None:
+    short = ["--backbone", "efficientnet_lite0", "--preset", "short"]
+    command("train", "--data", str(pictures), *short, *arguments)
+    assert [options.levels for options in asked] == [levels]
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--backbone", "resnet1"], "There is no backbone 'resnet1'"),

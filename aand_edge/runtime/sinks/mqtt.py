@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -115,8 +116,7 @@ class MqttSink:
 
     def append(self, event: Event) -> None:
         """Queue an event."""
-        topic = self._topic.replace("{camera}", plain_name(camera_of(event) or NO_CAMERA))
-        dropped = self._spool.put(topic, json_bytes(event))
+        dropped = self._spool.put(_topic_of(self._topic, camera_of(event) or NO_CAMERA), json_bytes(event))
         if dropped:
             raise AandEdgeError(
                 f"The MQTT queue is full and dropped its oldest {dropped}", "Raise queue_mb under [run.mqtt]."
@@ -229,6 +229,18 @@ class MqttSink:
         return client
 
 
+def check_names(topic: str, cameras: Iterable[str]) -> None:
+    """Raises UsageError for a camera whose events would come where the station tells of itself."""
+    if "{camera}" not in topic:
+        return  # all events come there by intent, and the status lies under it
+    own = {_status_topic(topic), _topic_of(topic, NO_CAMERA)}
+    for camera in cameras:
+        if (its := _topic_of(topic, camera)) in own:
+            raise UsageError(
+                f"The camera '{camera}' has the MQTT topic {its}, the station's own", "Give it another name."
+            )
+
+
 def _trust(client: Client, tls: bool | Path) -> None:
     try:
         client.tls_set(ca_certs=None if tls is True else str(tls))
@@ -237,6 +249,10 @@ def _trust(client: Client, tls: bool | Path) -> None:
             f"{tls} is no authority for TLS ({error.strerror})",
             "Name its PEM file as ca under [run.mqtt], or write tls = true in place of it.",
         ) from None
+
+
+def _topic_of(topic: str, camera: str) -> str:
+    return topic.replace("{camera}", plain_name(camera))
 
 
 def _status_topic(topic: str) -> str:

@@ -144,7 +144,8 @@ def _foreign(model: Path, parts: Category) -> str:
 def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:
     """The threshold of the best F1 on the test parts, or that which rejects at most `rate` of the good ones.
 
-    Scores and labels are enough: a device has no scikit-learn.
+    Scores and labels are enough: a device has no scikit-learn. Raises UsageError where the test parts cannot do,
+    before the engine is loaded.
     """
     import numpy as np
 
@@ -152,15 +153,16 @@ def _from_labels(path: Path, parts: Category, rate: float | None) -> Threshold:
     from aand_edge.bench.contender import Contender
     from aand_edge.cli.show import ticking
     from aand_edge.engines.load import load_engine
-    from aand_edge.evaluation.threshold import f1_threshold, rate_threshold
+    from aand_edge.evaluation.threshold import check_labels, f1_threshold, rate_threshold
 
+    anomalous = np.array([sample.anomalous for sample in parts.test], dtype=bool)
+    check_labels(anomalous, "f1" if rate is None else "rate")
     manifest, runner = load_engine(path)
     with runner, ticking(manifest.name) as tick:
         contender = Contender.from_manifest(manifest, lambda: runner)
-        judgements = []
+        scores = []
         for judgement, _, _ in judge(runner, contender, parts.test):
-            judgements.append(judgement)
-            tick(len(judgements), len(parts.test))
-    scores = np.array([judgement.score for judgement in judgements])
-    anomalous = np.array([judgement.sample.anomalous for judgement in judgements])
-    return f1_threshold(scores, anomalous) if rate is None else rate_threshold(scores, anomalous, rate)
+            scores.append(judgement.score)
+            tick(len(scores), len(parts.test))
+    found = np.array(scores)
+    return f1_threshold(found, anomalous) if rate is None else rate_threshold(found, anomalous, rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,15 +105,11 @@ def _too_few(n: int, false_rejects: float) -> str:
 def f1_threshold(scores: Scores, anomalous: NDArray[np.bool_]) -> Threshold:
     """The threshold of the best F1 on labelled pictures, midway between the scores that it parts.
 
-    Of equally good cuts the highest is taken: it rejects the fewest good parts. Raises DataError unless there are
+    Of equally good cuts the highest is taken: it rejects the fewest good parts. Raises UsageError unless there are
     both good and anomalous pictures.
     """
     scores, anomalous = checked_scores(scores, anomalous)
-    if anomalous.all() or not anomalous.any():
-        raise DataError(
-            "the F1 threshold needs both good and anomalous pictures",
-            "Use the conformal rule, which needs good ones only.",
-        )
+    check_labels(anomalous, "f1")
     levels, inverse = np.unique(scores, return_inverse=True)
     hits = np.bincount(inverse, weights=anomalous)[::-1].cumsum()  # of rejecting each level and all above it
     rejected = np.bincount(inverse)[::-1].cumsum()
@@ -140,13 +136,12 @@ def _below(levels: NDArray[np.float64], cut: int) -> float:
 def rate_threshold(scores: Scores, anomalous: NDArray[np.bool_], false_rejects: float = FALSE_REJECTS) -> Threshold:
     """The smallest threshold that rejects at most the share `false_rejects` of the labelled good pictures.
 
-    It holds for these pictures and promises nothing of new ones. Raises DataError without a good picture.
+    It holds for these pictures and promises nothing of new ones. Raises UsageError without a good picture.
     """
     check_rate(false_rejects, lowest_allowed=True)
     scores, anomalous = checked_scores(scores, anomalous)
+    check_labels(anomalous, "rate")
     goods = np.sort(scores[~anomalous])
-    if not len(goods):
-        raise DataError("a false-reject rate needs good pictures, and there are none", "Add some to the test split.")
     value = float(goods[len(goods) - 1 - math.floor(len(goods) * false_rejects + _ROUNDING)])
     missed = int((scores[anomalous] <= value).sum())
     return Threshold(
@@ -163,3 +158,12 @@ def check_rate(false_rejects: float, lowest_allowed: bool = False) -> None:
     if not 0 <= false_rejects < 1 or (false_rejects == 0 and not lowest_allowed):
         interval = "[0, 1)" if lowest_allowed else "(0, 1)"
         raise UsageError(f"--false-rejects {false_rejects} is not in {interval}", "Give a share such as 0.01.")
+
+
+def check_labels(anomalous: NDArray[np.bool_], rule: Literal["f1", "rate"]) -> None:
+    """Raises UsageError where labelled pictures lack what the rule reads: good ones, and for f1 anomalous ones too."""
+    if anomalous.all() or (rule == "f1" and not anomalous.any()):
+        needed = "good and anomalous test pictures" if rule == "f1" else "good test pictures"
+        raise UsageError(
+            f"--rule {rule} needs {needed}", "Point --data at a category that has them, or take --rule conformal."
+        )

@@ -17,6 +17,7 @@ from aand_edge.config import (
     CameraSettings,
     DriftSettings,
     GateSettings,
+    MqttSettings,
     PageSettings,
     RejectsSettings,
     RunSettings,
@@ -86,6 +87,7 @@ def run_station(
 
     run = workspace.settings.run
     ready, mailbox = open_cameras(cameras, tell)
+    _check_topics(run, [each.name for each in ready])
     gate = _conveyor(workspace.root, run.gate, tell) if run.gate else None
     with ExitStack() as stack:
         watchdog = Watchdog(stack.enter_context(ServiceManager.from_environment()), lambda: _status(loop.tally, ready))
@@ -236,14 +238,14 @@ def _others(workspace: Workspace, run: RunSettings, live: LiveEngine) -> list[Si
 
         sinks.append(VideoSink(workspace.resolve(run.video)))
     if run.mqtt is not None:
+        from aand_edge.runtime.mqtt import MqttBroker
         from aand_edge.runtime.sinks.mqtt import MqttSink
 
         mqtt, password = run.mqtt, os.environ.get(MQTT_PASSWORD)
         tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
+        broker = MqttBroker(mqtt.host, mqtt.port, mqtt.username, password, tls)
         queue = workspace.resolve_optional(mqtt.queue)
-        topic = mqtt.topic.replace("{line}", plain_name(run.line_name))
-        login = mqtt.username, password
-        sinks.append(MqttSink(mqtt.host, mqtt.port, topic, *login, tls, queue=queue, queue_mb=mqtt.queue_mb))
+        sinks.append(MqttSink(broker, _topic(mqtt, run.line_name), queue=queue, queue_mb=mqtt.queue_mb))
     if run.webhook is not None:
         from aand_edge.runtime.sinks.webhook import WebhookSink, with_secrets
 
@@ -252,6 +254,19 @@ def _others(workspace: Workspace, run: RunSettings, live: LiveEngine) -> list[Si
     if run.metrics is not None:
         sinks.append(MetricsSink(run.metrics.host, run.metrics.port, line=run.line_name, engine=live))
     return sinks
+
+
+def _check_topics(run: RunSettings, cameras: Sequence[str]) -> None:
+    """Raises UsageError for a camera that MQTT has no topic for, before an engine is loaded."""
+    if run.mqtt is not None:
+        from aand_edge.runtime.sinks.mqtt import check_names
+
+        check_names(_topic(run.mqtt, run.line_name), cameras)
+
+
+def _topic(mqtt: MqttSettings, line: str) -> str:
+    """The topic of the line, in which {camera} still stands for each camera."""
+    return mqtt.topic.replace("{line}", plain_name(line))
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

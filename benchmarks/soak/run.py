@@ -31,6 +31,7 @@ from aand_edge.runtime.live_engine import LiveEngine
 from aand_edge.runtime.live_page.access import Access
 from aand_edge.runtime.loop import Loop, LoopSettings
 from aand_edge.runtime.mailbox import Mailbox, Policy
+from aand_edge.runtime.mqtt import MqttBroker
 from aand_edge.runtime.reload import Reloader
 from aand_edge.runtime.sinks.base import Sink
 from aand_edge.runtime.sinks.jsonl import JsonlSink
@@ -204,7 +205,7 @@ def _sinks(out: Path, counts: Counts, broker: Broker | None) -> list[Sink]:
         *(Troubled(name, counts) for name in ("slow", "failing")),
     ]
     if broker is not None:
-        sinks.append(CountedMqtt("127.0.0.1", broker.port, queue=out / "mqtt.db", queue_mb=8))
+        sinks.append(CountedMqtt(MqttBroker("127.0.0.1", broker.port), queue=out / "mqtt.db", queue_mb=8))
     return sinks
 
 

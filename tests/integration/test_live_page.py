@@ -10,15 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aand_edge.config import PageSettings
 from aand_edge.engines.build import build_engine
+from aand_edge.runtime.live_page.access import Access
+from aand_edge.runtime.sinks.live_page import LivePageSink
 from tests.chromium import open_chromium
 from tests.graphs import tiny_request
 from tests.integration.test_stream import HttpServer
+from tests.runtime_events import inspected
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -204,15 +209,28 @@ def test_the_end_of_the_run_is_shown(browser: Chrome, line: tuple[subprocess.Pop
     assert process.wait(10) == 0
 
 
-def test_a_server_that_is_gone_is_shown(browser: Chrome, tmp_path: Path) -> None:
-    from aand_edge.config import PageSettings
-    from aand_edge.runtime.live_page.access import Access
-    from aand_edge.runtime.sinks.live_page import LivePageSink
-    from tests.runtime_events import inspected
+def page(port: int, camera: str = "cam1") -> LivePageSink:
+    return LivePageSink(PageSettings(port=port), Access(None, frozenset()), "engine", {camera: True})
 
-    def page(port: int) -> LivePageSink:
-        return LivePageSink(PageSettings(port=port), Access(None, frozenset()), "engine", {"cam1": True})
 
+@pytest.mark.parametrize("days_ago", [0, 9])
+def test_camera_and_time_of_a_rejected_part_are_whole(browser: Chrome, days_ago: int) -> None:
+    moment = datetime.now(timezone.utc) - timedelta(days=days_ago)
+    with page(0, "station3-upper-left") as sink:
+        sink.append(inspected(0, camera="station3-upper-left", time=moment))
+        browser.get(sink.address)
+        wait_for(browser, "document.querySelector('#rejects span')?.textContent.includes('upper-left')")
+        assert (
+            browser.execute_script(
+                "return ['span', 'button', 'ol'].filter((name) => {"
+                "const each = document.querySelector('#rejects ' + name);"
+                "return each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight; })"
+            )
+            == []
+        )
+
+
+def test_a_server_that_is_gone_is_shown(browser: Chrome) -> None:
     with page(0) as sink:
         sink.append(inspected(0))
         browser.get(sink.address)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aand_edge.config import plain_name
-from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
+from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.events import Event
+from aand_edge.runtime.mqtt import TICK_S, WAITS_S, MqttBroker
 from aand_edge.runtime.sinks.payload import camera_of, json_bytes
 from aand_edge.runtime.sinks.spool import Spool
 
@@ -20,24 +21,16 @@ if TYPE_CHECKING:
 
 NO_CAMERA = "notices"  # the topic's level for what speaks of no camera
 WINDOW = 64  # messages on their way at a time
-KEEP_ALIVE_S = 10
-CONNECT_S = 3.0
-ANSWER_S = 5.0  # for the broker's answer to a connection
-LONGEST_WAIT_S = 30.0
-TICK_S = 0.05
 FLUSH_S, LEAVE_S = 0.5, 0.6  # under `stopping.SINKS_S`
 
 
 class MqttSink:
     """Publishes each event as JSON, in order, from a thread of its own; `append` never waits for the network.
 
-    host, port   the broker; 8883 is usual with TLS
-    topic        {camera} stands for the camera's name, or `notices` where an event has none
-    tls          True trusts the system's authorities, a path the authority in that PEM file
-    qos          1 delivers at least once: after a broken connection or a restart a message may come twice
-    queue        an SQLite file for what the broker has not confirmed yet; None keeps it in memory
-    queue_mb     its bound in 10⁶ bytes of messages; then the oldest are dropped, counted in `dropped`
-    client_id    None lets the broker choose one
+    topic      {camera} stands for the camera's name, or `notices` where an event has none
+    qos        1 delivers at least once: after a broken connection or a restart a message may come twice
+    queue      an SQLite file for what the broker has not confirmed yet; None keeps it in memory
+    queue_mb   its bound in 10⁶ bytes of messages; then the oldest are dropped, counted in `dropped`
 
     The topic's part before {camera}, with `/status`, holds `online` or `offline`, retained; the broker itself writes
     `offline` where the connection breaks. `append` raises once each time the broker goes away or refuses the login,
@@ -49,30 +42,24 @@ class MqttSink:
 
     def __init__(
         self,
-        host: str,
-        port: int = 1883,
+        broker: MqttBroker,
         topic: str = "aand-edge/{camera}",
-        username: str | None = None,
-        password: str | None = None,
-        tls: bool | Path = False,
         qos: int = 1,
         queue: Path | None = None,
         queue_mb: float = 64,
-        client_id: str | None = None,
     ) -> None:
-        _check(topic, username, password, qos, queue_mb)
+        """Raises UsageError for a value that cannot be."""
+        _check(topic, qos, queue_mb)
         self.state = "not connected yet"
-        self._host, self._port = host, port
+        self._broker = broker
         self._topic, self._status = topic, _status_topic(topic)
-        self._login = (username, password)
-        self._tls = tls
         self._qos = qos
         self._queue, self._queue_mb = queue, queue_mb
-        self._client_id = client_id
         self._complaint: str | None = None
         self._trouble: str | None = None
         self._stop = threading.Event()
         self._in_flight: dict[int, int] = {}  # paho's number of a message: ours
+        self._last = 0  # of our numbers that is on its way
         self._sent = 0
 
     @property
@@ -97,7 +84,7 @@ class MqttSink:
 
     def __enter__(self) -> MqttSink:
         """Does not wait for the broker. Raises what `Spool` does, UsageError, MissingDependencyError."""
-        self._client()
+        self._broker.client()  # for what it raises
         self._spool = Spool(self._queue, self._queue_mb)
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="aand-mqtt", daemon=True)
@@ -115,8 +102,7 @@ class MqttSink:
 
     def append(self, event: Event) -> None:
         """Queue an event."""
-        topic = self._topic.replace("{camera}", plain_name(camera_of(event) or NO_CAMERA))
-        dropped = self._spool.put(topic, json_bytes(event))
+        dropped = self._spool.put(_topic_of(self._topic, camera_of(event) or NO_CAMERA), json_bytes(event))
         if dropped:
             raise AandEdgeError(
                 f"The MQTT queue is full and dropped its oldest {dropped}", "Raise queue_mb under [run.mqtt]."
@@ -129,59 +115,45 @@ class MqttSink:
             raise AandEdgeError(f"The MQTT queue cannot be written ({self._trouble})", "Events wait in memory.")
 
     def _run(self) -> None:
-        wait = 1.0
+        wait, longest = WAITS_S
         while not self._stop.is_set():
-            # A new client for each connection: an old one would send again what our queue sends again as well.
-            client = self._client()
             before = self._sent
-            reason = self._session(client)
+            self._in_flight.clear()
+            self._last = 0
+            reason = self._broker.session(self._prepare, self._turn, self._leave, self._stop)
             if not self._stop.is_set():
                 self._away(reason)
-                wait = 1.0 if self._sent > before else min(2 * wait, LONGEST_WAIT_S)
+                wait = WAITS_S[0] if self._sent > before else min(2 * wait, longest)
                 self._stop.wait(wait)
 
-    def _session(self, client: Client) -> str:
-        """One connection, from its beginning to its end. Returns why it ended."""
-        try:
-            client.connect(self._host, self._port, keepalive=KEEP_ALIVE_S)
-            return self._connected(client)
-        except Exception as error:  # whatever the network or the queue's disk raises, it is tried again
-            return str(getattr(error, "strerror", None) or error) or type(error).__name__
+    def _prepare(self, client: Client) -> None:
+        client.max_inflight_messages_set(WINDOW + 2)  # and the status
+        client.will_set(self._status, "offline", qos=self._qos, retain=True)
+        client.on_publish = self._arrived
+        client.on_connect = self._answered
 
-    def _connected(self, client: Client) -> str:
-        from paho.mqtt.client import error_string
+    def _turn(self, client: Client) -> bool:
+        connected = client.is_connected()
+        if connected:
+            self._publish(client)
+            self.state = "connected"
+        self._spool.save()
+        return connected
 
-        self._in_flight.clear()
-        last, deadline = 0, time.monotonic() + ANSWER_S
-        while not self._stop.is_set():
-            code = client.loop(TICK_S)
-            if code:
-                refused: str | None = client.user_data_get()
-                return refused or error_string(code).rstrip(".")
-            if client.is_connected():
-                last = self._publish(client, last)
-                self.state = "connected"
-            elif time.monotonic() > deadline:
-                return "it does not answer"
-            self._spool.save()
-        self._leave(client, last)
-        return ""
-
-    def _publish(self, client: Client, last: int) -> int:
-        """Send on what is queued after `last`, as far as the window goes; returns the last that is on its way."""
-        if self._in_flight and len(self._in_flight) >= WINDOW:
-            return last
-        for message in self._spool.after(last, WINDOW - len(self._in_flight)):
+    def _publish(self, client: Client) -> None:
+        """Send on what is queued after the last that is on its way, as far as the window goes."""
+        if len(self._in_flight) >= WINDOW:
+            return
+        for message in self._spool.after(self._last, WINDOW - len(self._in_flight)):
             sent = client.publish(message.topic, message.payload, qos=self._qos)
-            self._in_flight[sent.mid] = last = message.number
-        return last
+            self._in_flight[sent.mid] = self._last = message.number
 
-    def _leave(self, client: Client, last: int) -> None:
+    def _leave(self, client: Client) -> None:
         if not client.is_connected():
             return
         deadline = time.monotonic() + FLUSH_S
         while len(self._spool) and time.monotonic() < deadline:
-            last = self._publish(client, last)
+            self._publish(client)
             if client.loop(TICK_S):
                 return
         self._in_flight.clear()
@@ -192,7 +164,7 @@ class MqttSink:
 
     def _away(self, reason: str) -> None:
         if self.state != reason:
-            self._complaint = f"The MQTT broker {self._host}:{self._port} is away ({reason})"
+            self._complaint = f"The MQTT broker {self._broker} is away ({reason})"
         self.state = reason
 
     def _arrived(self, client: Client, data: object, number: int, *_: Any) -> None:
@@ -208,46 +180,30 @@ class MqttSink:
         else:
             client.publish(self._status, "online", qos=self._qos, retain=True)
 
-    def _client(self) -> Client:
-        try:
-            from paho.mqtt import client as mqtt
-            from paho.mqtt.enums import CallbackAPIVersion
-        except ModuleNotFoundError:
-            raise MissingDependencyError(
-                "MQTT needs paho-mqtt 2, which is not installed", 'Install it with `pip install "aand-edge[mqtt]"`.'
-            ) from None
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id or "")
-        client.connect_timeout = CONNECT_S
-        client.max_inflight_messages_set(WINDOW + 2)  # and the status
-        client.will_set(self._status, "offline", qos=self._qos, retain=True)
-        client.on_publish = self._arrived
-        client.on_connect = self._answered
-        if self._login[0] is not None:
-            client.username_pw_set(*self._login)
-        if self._tls:
-            _trust(client, self._tls)
-        return client
+
+def check_names(topic: str, cameras: Iterable[str]) -> None:
+    """Raises UsageError for a camera whose events would come where the station tells of itself."""
+    if "{camera}" not in topic:
+        return  # all events come there by intent, and the status lies under it
+    own = {_status_topic(topic), _topic_of(topic, NO_CAMERA)}
+    for camera in cameras:
+        if (its := _topic_of(topic, camera)) in own:
+            raise UsageError(
+                f"The camera '{camera}' has the MQTT topic {its}, the station's own", "Give it another name."
+            )
 
 
-def _trust(client: Client, tls: bool | Path) -> None:
-    try:
-        client.tls_set(ca_certs=None if tls is True else str(tls))
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"{tls} is no authority for TLS ({error.strerror})",
-            "Name its PEM file as ca under [run.mqtt], or write tls = true in place of it.",
-        ) from None
+def _topic_of(topic: str, camera: str) -> str:
+    return topic.replace("{camera}", plain_name(camera))
 
 
 def _status_topic(topic: str) -> str:
     return (topic.partition("{camera}")[0].rstrip("/") or "aand-edge") + "/status"
 
 
-def _check(topic: str, username: str | None, password: str | None, qos: int, queue_mb: float) -> None:
+def _check(topic: str, qos: int, queue_mb: float) -> None:
     if not topic or set(topic) & set("+#"):
         raise UsageError(f"{topic!r} is no MQTT topic to publish to", "Leave out + and #.")
-    if password is not None and username is None:
-        raise UsageError("An MQTT password needs a username", "Set username too.")
     if qos not in (0, 1, 2):
         raise UsageError(f"MQTT has no qos {qos}", "Take 0, 1 or 2.")
     if queue_mb <= 0:

@@ -6,6 +6,7 @@ import pytest
 
 from aand_edge.bench.page import to_html
 from aand_edge.bench.report import Recommendation
+from tests.chromium import open_chromium
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -90,3 +91,23 @@ def test_without_test_pictures_there_is_no_gallery_and_no_accuracy(category, ben
 
 def test_yardsticks_alone_make_a_page_without_a_recommendation(report):
     assert "No engine to use" in to_html(replace(report, recommended=None))
+
+
+ONE_LINE = """
+return [...document.querySelectorAll("td:first-child")].every((cell) => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return text.getClientRects().length === 1;
+});
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_an_engines_name_is_one_line_and_the_page_fits_its_window(category, bench, tmp_path, width):
+    page = tmp_path / "report.html"
+    text = to_html(bench(category, tmp_path / "bench", engines=2))
+    page.write_text(text.replace("part.openvino", "sample-efficientnet_lite0.tensorrt"), encoding="utf-8")
+    with open_chromium(tmp_path / "profile", width) as browser:
+        browser.get(page.as_uri())
+        assert browser.execute_script(ONE_LINE)
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from aand_edge.artifacts import EngineManifest
 from aand_edge.engines.build import build_engine
+from aand_edge.errors import UsageError
 from tests.commands import Command
 from tests.graphs import tiny_request
 from tests.models import write_card, write_category
@@ -60,6 +62,39 @@ def test_pictures_of_another_name_are_warned_of_and_stay_in_the_note(
     assert note == f"{F1} It was read from pictures of cap; the model was trained on tiny."
     assert command("threshold", "--rule", "f1").code == 0
     assert EngineManifest.read(engine).threshold.note == F1
+
+
+@pytest.mark.parametrize(
+    ("rule", "removed", "needed"),
+    [
+        ("f1", "test", "good and anomalous test pictures"),
+        ("f1", "test/scratch", "good and anomalous test pictures"),
+        ("rate", "test", "good test pictures"),
+        ("rate", "test/good", "good test pictures"),
+    ],
+)
+def test_labelled_pictures_that_are_missing_are_told_before_the_engine_is_loaded(
+    command: Command,
+    engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    removed: str,
+    needed: str,
+) -> None:
+    shutil.rmtree(tmp_path / "pictures/tiny" / removed)
+    before = EngineManifest.read(engine).threshold
+    monkeypatch.setattr("aand_edge.engines.load.load_engine", lambda path: pytest.fail("it was loaded"))
+    done = command("threshold", "--rule", rule)
+    assert done.code == 2
+    assert f"--rule {rule} needs {needed}. Point --data" in done.err
+    assert EngineManifest.read(engine).threshold == before
+
+
+def test_eval_ends_as_threshold_does_without_test_pictures(command: Command, engine: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    shutil.rmtree(tmp_path / "pictures/tiny/test")
+    assert command("eval").code == command("threshold", "--rule", "f1").code == UsageError.exit_code
 
 
 def test_a_threshold_below_every_score_is_refused(command: Command, engine: Path) -> None:

@@ -180,10 +180,10 @@ def test_f1_is_the_best_of_all_cuts_in_float32(pairs):
     assert 2 * (kinds & rejected).sum() / (rejected.sum() + kinds.sum()) == pytest.approx(best)
 
 
-@pytest.mark.parametrize("kinds", ["..", "xx"])
+@pytest.mark.parametrize("kinds", ["..", "xx", ""])
 def test_f1_needs_both_kinds(kinds):
-    with pytest.raises(DataError, match="both good and anomalous"):
-        f1_threshold(np.array([0.1, 0.2]), labels(kinds))
+    with pytest.raises(UsageError, match="needs good and anomalous test pictures"):
+        f1_threshold(np.linspace(0.1, 0.2, len(kinds)), labels(kinds))
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.floats(0, 0.99))
@@ -203,7 +203,8 @@ def test_rate_counts_what_it_misses_and_promises_nothing():
 
 
 def test_rate_needs_good_pictures():
-    with pytest.raises(DataError, match="there are none"):
-        rate_threshold(np.array([0.5]), labels("x"))
+    for kinds in ("x", ""):
+        with pytest.raises(UsageError, match="needs good test pictures"):
+            rate_threshold(np.full(len(kinds), 0.5), labels(kinds))
     with pytest.raises(UsageError):
         rate_threshold(np.array([0.5]), labels("."), 1.0)

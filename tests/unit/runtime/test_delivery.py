@@ -14,6 +14,7 @@ import pytest
 
 from aand_edge.runtime.delivery import WITH_PICTURES, Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Timing
+from aand_edge.runtime.mqtt import MqttBroker
 from aand_edge.runtime.sinks.mqtt import MqttSink
 from aand_edge.runtime.sinks.webhook import WebhookSink
 from aand_edge.runtime.verdict import Verdict
@@ -119,7 +120,7 @@ def test_what_waits_for_the_broker_on_disk_is_not_told_as_lost(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    sink = MqttSink("127.0.0.1", port, queue=tmp_path / queue if queue else None)
+    sink = MqttSink(MqttBroker("127.0.0.1", port), queue=tmp_path / queue if queue else None)
     with Outlet(sink, pictures=False, wait=True, tell=lambda notice: None) as outlet:
         until(lambda: sink.state == "Connection refused")
         for number in range(3):

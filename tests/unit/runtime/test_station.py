@@ -26,6 +26,7 @@ from aand_edge.runtime.conveyor import Conveyor
 from aand_edge.runtime.delivery import Outlet
 from aand_edge.runtime.events import Dropped, Event, Inspected, Noticed, Pulsed, SourceChanged
 from aand_edge.runtime.live_engine import LiveEngine
+from aand_edge.runtime.sinks.mqtt import check_names
 from aand_edge.runtime.station import check_cameras, run_station
 from tests.broker import Broker, until
 from tests.graphs import tiny_request
@@ -304,6 +305,28 @@ def test_what_cannot_be_is_told_before_an_engine_is_loaded() -> None:
         check_cameras([camera("test://", trigger="motion")])
     with pytest.raises(UsageError, match="There is no source"):
         check_cameras([camera("ftp://x")])
+
+
+@pytest.mark.parametrize("name", ["status", "notices"])
+def test_a_camera_with_a_topic_of_the_stations_own_is_refused(tmp_path: Path, name: str) -> None:
+    found = workspace(tmp_path, '[run]\nline = "line7"\n[run.mqtt]\nhost = "broker"\n')
+    cameras = [camera("test://", name="top"), camera("test://", name=name)]
+    with pytest.raises(UsageError, match=f"'{name}' has the MQTT topic aand-edge/line7/{name}, the station's own"):
+        run_station(found, tmp_path / "not-looked-for.json", cameras, None, Listener(), {})
+
+
+@pytest.mark.parametrize(
+    ("topic", "camera"),
+    [
+        ("plant/{camera}/events", "status"),  # plant/status/events beside plant/status
+        ("plant/box", "status"),
+        ("plant/box", "notices"),  # what all share by intent
+        ("{camera}", "status"),  # beside aand-edge/status
+        ("plant/{camera}", "Status"),
+    ],
+)
+def test_a_name_is_refused_for_its_topic_alone(topic: str, camera: str) -> None:
+    check_names(topic, [camera])
 
 
 def test_topics_and_figures_carry_the_line(tmp_path: Path, engine: Path, broker: Broker) -> None:

@@ -25,6 +25,7 @@ import pytest
 
 from aand_edge.errors import AandEdgeError, UsageError
 from aand_edge.runtime.events import Dropped, Event, Pulsed, SourceChanged, SourceState
+from aand_edge.runtime.mqtt import MqttBroker
 from aand_edge.runtime.sinks import metrics
 from aand_edge.runtime.sinks.jsonl import JsonlSink
 from aand_edge.runtime.sinks.metrics import MetricsSink
@@ -440,7 +441,7 @@ def test_what_waits_for_a_broker_is_on_disk_before_its_thread_is_waited_for(
 
     monkeypatch.setattr("aand_edge.runtime.sinks.spool.COMMIT_S", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as broker:
-        sink = MqttSink("127.0.0.1", broker.getsockname()[1], queue=tmp_path / "queue.db")
+        sink = MqttSink(MqttBroker("127.0.0.1", broker.getsockname()[1]), queue=tmp_path / "queue.db")
         sink.__enter__()
         put(sink, 0)
         put(sink, 1)
@@ -470,7 +471,7 @@ def put(sink: MqttSink, number: int) -> None:
 def test_nothing_is_lost_while_the_broker_is_away_or_over_a_restart(broker: Broker, tmp_path: Path) -> None:
     queue = tmp_path / "queue.db"
     first = Listener(broker.port)
-    with MqttSink("127.0.0.1", broker.port, queue=queue) as sink:
+    with MqttSink(MqttBroker("127.0.0.1", broker.port), queue=queue) as sink:
         for number in range(100):
             put(sink, number)
         until(lambda: sink.waiting == 0 and first.numbers() == list(range(100)))
@@ -492,7 +493,7 @@ def test_nothing_is_lost_while_the_broker_is_away_or_over_a_restart(broker: Brok
     assert time.monotonic() - begun < 3
     broker.start()
     third = Listener(broker.port)
-    with MqttSink("127.0.0.1", broker.port, queue=queue) as sink:
+    with MqttSink(MqttBroker("127.0.0.1", broker.port), queue=queue) as sink:
         until(lambda: third.numbers() == list(range(120, 140)))
     until(lambda: third.status() == [b"online", b"offline"])
     third.close()
@@ -501,8 +502,9 @@ def test_nothing_is_lost_while_the_broker_is_away_or_over_a_restart(broker: Brok
 
 def test_the_broker_says_offline_for_a_killed_process(broker: Broker) -> None:
     code = (
-        "import sys, time\nfrom aand_edge.runtime.sinks.mqtt import MqttSink\n"
-        "with MqttSink('127.0.0.1', int(sys.argv[1])):\n    time.sleep(60)\n"
+        "import sys, time\nfrom aand_edge.runtime.mqtt import MqttBroker\n"
+        "from aand_edge.runtime.sinks.mqtt import MqttSink\n"
+        "with MqttSink(MqttBroker('127.0.0.1', int(sys.argv[1]))):\n    time.sleep(60)\n"
     )
     listener = Listener(broker.port)
     process = subprocess.Popen([sys.executable, "-c", code, str(broker.port)])

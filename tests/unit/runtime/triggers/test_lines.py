@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 from aand_edge.runtime.events import Noticed
+from aand_edge.runtime.mqtt import MqttBroker
 from aand_edge.runtime.triggers import mqtt as module
 from aand_edge.runtime.triggers.gpio import GpioLine
 from aand_edge.runtime.triggers.line import PART, Line, part_id
@@ -144,7 +146,7 @@ def test_a_message_is_a_part_and_a_broker_that_was_away_is_found_again(
     monkeypatch.setattr(module, "WAITS_S", (0.05, 0.2))
     told = list[Noticed]()
     published(broker.port, b"long ago", retain=True)
-    line = MqttLine("127.0.0.1", broker.port, "line1/part", told.append)
+    line = MqttLine(MqttBroker("127.0.0.1", broker.port), "line1/part", told.append)
     with heard(line) as calls:
         until(lambda: line._listening)
         published(broker.port, b"A17")
@@ -167,7 +169,7 @@ def test_a_broker_that_was_never_there_is_told_once_and_ends_in_time(monkeypatch
     told = list[Noticed]()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        line = MqttLine("127.0.0.1", free.getsockname()[1], "line1/part", told.append)
+        line = MqttLine(MqttBroker("127.0.0.1", free.getsockname()[1]), "line1/part", told.append)
         with heard(line):
             until(lambda: bool(told))
             time.sleep(0.1)
@@ -181,7 +183,7 @@ def test_whatever_paho_raises_is_told_and_the_broker_asked_again(
 ) -> None:
     monkeypatch.setattr(module, "WAITS_S", (0.01, 0.02))
     told = list[Noticed]()
-    line = MqttLine("127.0.0.1", broker.port, "line1/part", told.append)
+    line = MqttLine(MqttBroker("127.0.0.1", broker.port), "line1/part", told.append)
     line._topic = "line1/part+/x"  # paho refuses it when the broker has answered
     with heard(line) as calls:
         until(lambda: bool(told))
@@ -194,7 +196,7 @@ def test_whatever_paho_raises_is_told_and_the_broker_asked_again(
 
 
 def test_a_trigger_listens_to_several_topics(broker: Broker) -> None:
-    line = MqttLine("127.0.0.1", broker.port, "+/part", lambda notice: None)
+    line = MqttLine(MqttBroker("127.0.0.1", broker.port), "+/part", lambda notice: None)
     with heard(line) as calls:
         until(lambda: line._listening)
         published(broker.port, b"A17")
@@ -208,7 +210,7 @@ def test_what_is_no_topic_is_refused(topic: str) -> None:
 
 
 def test_without_paho_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
     with pytest.raises(MissingDependencyError, match=r"aand-edge\[mqtt\]"):
         open_triggers({"a": "mqtt://broker/line1/part"})
 
@@ -239,6 +241,7 @@ def test_a_trigger_is_named_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
         "e": "tcp://127.0.0.1:9100?reply=1",
         "f": "mqtt://line1@broker/plant/part",
         "g": "mqtts://broker:9000/plant/part",
+        "h": "mqtts://broker/plant/part",
     }
     opened: dict[str, Any] = dict(open_triggers(texts))
     assert opened["a"] is None
@@ -247,9 +250,10 @@ def test_a_trigger_is_named_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (opened["c"]._delay, opened["c"]._timeout, opened["d"]._timeout) == (0.02, 0.5, 0.1)
     assert (opened["e"]._line.host, opened["e"]._line.port) == ("127.0.0.1", 9100)
     line = opened["f"]._line
-    assert (line._host, line._port, line._topic, line._login) == ("broker", 1883, "plant/part", ("line1", "secret"))
-    assert "secret" not in line.name
-    assert (opened["g"]._line._port, opened["g"]._line._tls, opened["g"]._line._login) == (9000, True, (None, None))
+    assert (line._broker, line._topic) == (MqttBroker("broker", 1883, "line1", "secret"), "plant/part")
+    assert "secret" not in line.name + repr(line._broker)
+    assert opened["g"]._line._broker == MqttBroker("broker", 9000, tls=True)
+    assert opened["h"]._line._broker == MqttBroker("broker", 8883, tls=True)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ url = "http://127.0.0.1:9/"
 headers = {{ Authorization = "$MES_TOKEN" }}
 """
     found, watcher = workspace(tmp_path, text), Listener()
-    run_station(found, engine, [camera("test://?rate=0&count=2&parts=2&size=64")], None, watcher, {})
+    # A run that lasts a while: what a sink says once its run has ended is counted, and told to nobody.
+    run_station(found, engine, [camera("test://?rate=20&count=10&parts=2&size=64")], None, watcher, {})
     told = [event.text for event in watcher.seen if isinstance(event, Noticed)]
     assert any(
         "The MQTT queue is full and dropped its oldest 1. Raise queue_mb under [run.mqtt]" in each for each in told

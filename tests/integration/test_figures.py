@@ -93,6 +93,7 @@ FIGURES: list[Figure] = [
             ("screw, `efficientnet_lite0`, short schedule, 3 seeds", "screw-efficientnet_lite0"),
             ("cookie, `efficientnet_lite0`, 3 seeds", COOKIE),
             ("the rendered sample set, `efficientnet_lite0`, 3 seeds", "sample-efficientnet_lite0"),
+            ("cookie, `resnet18`, short schedule, 3 seeds", "cookie-resnet18"),
         )
     ),
     (

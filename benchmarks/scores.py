@@ -3,9 +3,9 @@
     python -m benchmarks.accuracy --data DIR … --keep                # leaves the models of each seed
     python -m benchmarks.scores --data DIR --name screw-resnet18 benchmarks/work/accuracy/models/screw-resnet18-aand-*
 
-The paper's map is the plain sum and its score the map's maximum. This reads test labels, so it chooses nothing for a
-run: a default may change where another way wins on every data set over several seeds. What a way needs to know beyond
-the picture, it has from held-out good pictures. Writes results/scores-NAME.json and .md.
+The paper's map is the plain sum and its score the map's maximum. This reads test labels, so it chooses nothing within a
+run; the default of `--levels` follows these tables, where a way is worse with no data set over three seeds. What a way
+needs to know beyond the picture, it has from held-out good pictures. Writes results/scores-NAME.json and .md.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def page(name: str, found: dict[str, list[Metrics]]) -> str:
         f"# Ways to put the levels together: {name}",
         "",
         f"{device_line(describe_device())}. {count} models (seeds); mean ± standard deviation. Read with test labels: "
-        "it chooses nothing for a run.",
+        "no run is chosen by it, and the default of `--levels` is.",
         "",
         "| map and score | " + " | ".join(FIGURES.values()) + " |",
         "|---" * (len(FIGURES) + 1) + "|",

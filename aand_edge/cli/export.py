@@ -87,6 +87,7 @@ def command(
         "graph": str(graph),
         "holdout": str(exported.holdout),
         "parity": exported.parity.to_dict(),
+        "stretched": exported.stretched,
     }
     rows = _rows(exported, graph)
     if triton is not None:
@@ -103,7 +104,8 @@ def _export_int8(workspace: Workspace, folder: Path, fp16: ExportOptions, int8: 
     from aand_edge.export.int8 import Quantisation
 
     Quantisation(int8.regions or (), int8.weight_bits)  # refused now, rather than after two graphs were written
-    full, half = write_graph_of(folder, replace(fp16, precision="fp32")), write_graph_of(folder, fp16)
+    full = write_graph_of(folder, replace(fp16, precision="fp32"))
+    half = write_graph_of(folder, fp16, again=True)
     return half, quantised_graph(workspace, GraphFiles(full.graph, full.holdout), half.graph, int8)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,7 +107,7 @@ def _exported(folder: Path, precision: Precision, taken: Taken, like: GraphFacts
     files = _files(folder, precision, taken)
     there = _facts_of(files.graph)
     if there is None or not _serves(files, there, folder, taken, like):
-        _export(folder, precision, taken, like or there)
+        _export(folder, precision, taken, like or there, again=like is not None)
     else:
         check_seal(files.graph)
     return files
@@ -202,7 +201,7 @@ def _sound(graph: Path) -> bool:
     return True
 
 
-def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts | None) -> None:
+def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts | None, again: bool) -> None:
     try:
         from aand_edge.export.export import ExportOptions
     except ModuleNotFoundError as error:
@@ -211,27 +210,25 @@ def _export(folder: Path, precision: Precision, taken: Taken, like: GraphFacts |
     options = ExportOptions(precision, parse_frame(taken.frame), batch=taken.batch)
     if like is not None:
         options = replace(options, colour="RGB" if like.colour == "RGB" else "BGR")
-    write_graph_of(folder, options)
+    write_graph_of(folder, options, again)
 
 
-def write_graph_of(folder: Path, options: ExportOptions) -> Exported:
-    """Export with ticks on stderr; says where the frame is of another shape than the pictures."""
+def write_graph_of(folder: Path, options: ExportOptions, again: bool = False) -> Exported:
+    """Export with ticks on stderr; says where the frame is of another shape than the pictures.
+
+    again   for the same command's second graph of these pictures, of which all has been said
+    """
     from aand_edge.export.export import export_model
 
     with ticking(f"export {options.precision}") as tick:
         exported = export_model(folder, options, tick)
-    if exported.stretched is not None:
-        _say_stretched(exported.stretched, exported.facts.frame)
+    if exported.stretched is not None and not again:
+        (height, width), (frame_height, frame_width) = exported.stretched, exported.facts.frame
+        say(
+            f"the model was trained on pictures of {width}x{height}, and a frame of {frame_width}x{frame_height} is of "
+            "another shape: the same part looks stretched in one of them; train on pictures of this camera"
+        )
     return exported
-
-
-@cache  # an int8 graph takes two exports, and one sentence is enough
-def _say_stretched(picture: tuple[int, int], frame: tuple[int, int]) -> None:
-    (height, width), (frame_height, frame_width) = picture, frame
-    say(
-        f"the model was trained on pictures of {width}x{height}, and a frame of {frame_width}x{frame_height} is of "
-        "another shape: the same part looks stretched in one of them; train on pictures of this camera"
-    )
 
 
 def _needs(folder: Path, precision: str, missing: str, taken: Taken, **more: object) -> MissingDependencyError:

@@ -49,7 +49,7 @@ def command(
     hard_patches: Annotated[int | None, typer.Option(help="K of the hard-patch loss; 0 leaves it out.")] = None,
     levels: Annotated[
         str | None,
-        typer.Option(help="equal (the paper's), scaled or standardised: docs/threshold.md has when which is default."),
+        typer.Option(help="equal (the paper's), scaled or standardised; which is the default: docs/threshold.md."),
     ] = None,
     holdout: Annotated[float | None, typer.Option(help="Share of the pictures kept for threshold and tests.")] = None,
     textures: Annotated[Path | None, typer.Option(help="Folder of textures for synthetic anomalies.")] = None,

@@ -48,7 +48,7 @@ class MqttSettings(Section):
     """[run.mqtt]; the password comes from the environment, AAND_EDGE_MQTT_PASSWORD. {line} in a topic is [run] line."""
 
     host: str
-    port: int = Field(1883, ge=1, le=65535)
+    port: int | None = Field(None, ge=1, le=65535)  # None: the usual one, which TLS changes
     topic: str = "aand-edge/{line}/{camera}"
     username: str | None = None
     tls: bool = False

@@ -75,7 +75,8 @@ TEMPLATE = """\
 # holdout = 0.1                     # share of the good pictures kept for the threshold
 # amplify = true                    # false: reverse distillation
 # hard_patches = 10                 # 0: its plain loss
-{levels:<35} # equal, scaled (each over its mean on good parts), standardised (over its deviation)
+{levels:<35} # scaled, standardised: each over its mean, its deviation on good parts;
+                                    # equal where amplify = false
 # textures = "dtd"                  # example: folder of textures for synthetic anomalies
 # device = "auto"                   # cpu or cuda
 
@@ -146,7 +147,7 @@ TEMPLATE = """\
 
 # [run.mqtt]                        # the password is read from AAND_EDGE_MQTT_PASSWORD
 # host = "broker"                   # example
-# port = 1883
+# port = 8883                       # example: 1883 by default, 8883 with tls or ca
 # topic = "aand-edge/{{line}}/{{camera}}"
 # username = "line3"                # example
 # tls = false                       # true: whom this machine trusts

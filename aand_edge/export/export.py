@@ -91,9 +91,8 @@ def export_model(folder: Path, options: ExportOptions, progress: Callable[[int, 
         roi=roi,
     )
     names = _drawn(card.holdout, 3 * frame[0] * frame[1])
-    pictures = _holdout_pictures(Path(card.data["root"]), names)
-    stretched = _of_another_shape(pictures, frame) if options.frame else None
-    frames = np.stack([resize(picture, *frame) for picture in pictures])
+    frames, shapes = _holdout_frames(Path(card.data["root"]), names, frame)
+    stretched = _of_another_shape(shapes, frame) if options.frame else None
     expected = reference(model, _as_network_sees(frames, geometry, model))
     if options.colour == "BGR":
         frames = np.ascontiguousarray(frames[..., ::-1])
@@ -138,21 +137,27 @@ def _drawn(names: list[str], size: int) -> tuple[str, ...]:
     return tuple(names[index] for index in sorted(chosen))
 
 
-def _holdout_pictures(root: Path, names: tuple[str, ...]) -> list[NDArray[np.uint8]]:
-    """uint8 (H, W, 3), RGB, each: the held-out pictures as they are."""
+def _holdout_frames(
+    root: Path, names: tuple[str, ...], frame: tuple[int, int]
+) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
+    """uint8 (N, H, W, 3), RGB: the held-out pictures, brought to the frame's size; and height and width of each."""
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise DataError(
             f"The held-out picture {root / missing[0]} is missing",
             "Put the data set back where the model was trained from, or train again.",
         )
-    return [read_picture(root / name) for name in names]
+    frames, shapes = np.empty((len(names), *frame, 3), np.uint8), []
+    for row, name in enumerate(names):  # one at a time: a camera's pictures may take megabytes each
+        picture = read_picture(root / name)
+        frames[row] = resize(picture, *frame)
+        shapes.append(picture.shape[:2])
+    return frames, shapes
 
 
-def _of_another_shape(pictures: Sequence[NDArray[np.uint8]], frame: tuple[int, int]) -> tuple[int, int] | None:
-    """Height and width of the first picture whose sides are in another ratio than the frame's."""
-    for picture in pictures:
-        height, width = picture.shape[:2]
+def _of_another_shape(pictures: Sequence[tuple[int, int]], frame: tuple[int, int]) -> tuple[int, int] | None:
+    """The first height and width whose ratio is another than the frame's."""
+    for height, width in pictures:
         if abs(height * frame[1] / (width * frame[0]) - 1) > SAME_SHAPE:
             return height, width
     return None

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aand_edge.errors import MissingDependencyError, UsageError
+from aand_edge.errors import AandEdgeError, MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-PORT, TLS_PORT = 1883, 8883
 KEEP_ALIVE_S = 10
 CONNECT_S = 3.0
 ANSWER_S = 5.0  # for the broker's answer to a connection
@@ -27,13 +26,14 @@ TICK_S = 0.05
 class MqttBroker:
     """Where it is, and who asks it.
 
-    tls   True trusts the system's authorities, a path the authority in that PEM file
+    port   None: 1883, or 8883 with TLS
+    tls    True trusts the system's authorities, a path the authority in that PEM file
 
     Raises UsageError for a password without a username.
     """
 
     host: str
-    port: int = PORT
+    port: int | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: bool | Path = False
@@ -43,7 +43,11 @@ class MqttBroker:
             raise UsageError("An MQTT password needs a username", "Set username too.")
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self._port}"
+
+    @property
+    def _port(self) -> int:
+        return self.port or (8883 if self.tls else 1883)
 
     def client(self) -> Client:
         """One that is not connected yet. Raises MissingDependencyError, and UsageError for what is no authority."""
@@ -72,18 +76,21 @@ class MqttBroker:
         """One connection, from its beginning to its end. Returns why it ended, "" after a stop.
 
         prepare   sets a new client's callbacks; a text that one of them sets as its user data ends the connection
-        turn      what is done between two looks at the network; whether the broker has answered
+        turn      what is done between two looks at the network; returns whether the broker has answered, for which it
+                  has `ANSWER_S`
         leave     what is done at a stop
         """
         try:
             # A new one for each connection: an old one would send again what the sink's queue sends again as well.
             client = self.client()
             prepare(client)
-            client.connect(self.host, self.port, keepalive=KEEP_ALIVE_S)
+            client.connect(self.host, self._port, keepalive=KEEP_ALIVE_S)
             ended = _stay(client, turn, stop)
             if not ended:
                 leave(client)
             return ended
+        except AandEdgeError as error:
+            return error.message
         except Exception as error:  # whatever the network, paho or the disk of a queue raises, it is tried again
             return str(getattr(error, "strerror", None) or error) or type(error).__name__
 

@@ -159,10 +159,12 @@ class Run:
         before = {"levels": "equal", "roi": None, **snapshot.run}  # snapshots of before do not tell
         changed = [key for key, value in self.asked.items() if before.get(key) != value]
         if changed:
+            # Its default may be another one since.
+            given = f"--levels {before['levels']}" if changed[0] == "levels" else "the same options"
             raise ArtefactMismatchError(
-                f"{self.folder} holds an unfinished training with another {changed[0]} "
+                f"{self.folder} holds an unfinished training that differs in {changed[0]} "
                 f"({_difference(before.get(changed[0]), self.asked[changed[0]])})",
-                "Give the same options to go on with it, or --fresh to start over.",
+                f"Give {given} to go on with it, or --fresh to start over.",
             )
 
 

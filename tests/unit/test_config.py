@@ -131,7 +131,9 @@ def test_the_template_says_the_defaults(tmp_path: Path, preset: str) -> None:
     assert run.rejects == Settings().run.rejects
     belts = {"speed_mm_s": 250, "encoder": "gpio://16", "mm_per_pulse": 0.5}
     assert run.gate == GateSettings.model_validate({"output": "simulated:gate.log", "distance_mm": 400, **belts})
-    assert run.mqtt == MqttSettings(host="broker", queue=Path("mqtt-queue"), username="line3", ca=Path("ca.pem"))
+    assert run.mqtt == MqttSettings(
+        host="broker", port=8883, queue=Path("mqtt-queue"), username="line3", ca=Path("ca.pem")
+    )
     headers = {"Authorization": "$AAND_EDGE_WEBHOOK_TOKEN"}
     assert run.webhook == WebhookSettings(url="http://mes.local/rejects", headers=headers)
     assert run.metrics == MetricsSettings()

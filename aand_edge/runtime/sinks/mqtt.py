@@ -123,8 +123,9 @@ class MqttSink:
             reason = self._broker.session(self._prepare, self._turn, self._leave, self._stop)
             if not self._stop.is_set():
                 self._away(reason)
-                wait = WAITS_S[0] if self._sent > before else min(2 * wait, longest)
+                wait = WAITS_S[0] if self._sent > before else wait
                 self._stop.wait(wait)
+                wait = min(2 * wait, longest)
 
     def _prepare(self, client: Client) -> None:
         client.max_inflight_messages_set(WINDOW + 2)  # and the status

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from aand_edge.config import MQTT_PASSWORD
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Noticed
-from aand_edge.runtime.mqtt import PORT, TLS_PORT, MqttBroker
+from aand_edge.runtime.mqtt import MqttBroker
 from aand_edge.runtime.ports import check_port
 from aand_edge.runtime.sources.redact import redact
 from aand_edge.runtime.triggers.base import Trigger
@@ -88,15 +88,11 @@ def _line(place: SplitResult, values: Values, tell: Callable[[Noticed], None]) -
         from aand_edge.runtime.triggers.mqtt import MqttLine
 
         _refuse_others(values)
-        return MqttLine(_broker(place.hostname, place), unquote(place.path[1:]), tell)
+        user = unquote(place.username) if place.username else None
+        password = os.environ.get(MQTT_PASSWORD) if user else None
+        broker = MqttBroker(place.hostname, place.port, user, password, tls=place.scheme == "mqtts")
+        return MqttLine(broker, unquote(place.path[1:]), tell)
     raise ValueError
-
-
-def _broker(host: str, place: SplitResult) -> MqttBroker:
-    tls = place.scheme == "mqtts"
-    user = unquote(place.username) if place.username else None
-    password = os.environ.get(MQTT_PASSWORD) if user else None
-    return MqttBroker(host, place.port or (TLS_PORT if tls else PORT), user, password, tls)
 
 
 def _refuse_others(values: Values, *known: str) -> None:

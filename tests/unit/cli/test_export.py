@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aand_edge.artifacts import Precision
 from aand_edge.graph_facts import GraphFacts
 from tests.commands import Command
+from tests.graphs import write_tiny_model
 from tests.models import write_card
 
 pytest.importorskip("torch")
@@ -31,18 +34,22 @@ def test_what_int8_cannot_be_is_refused_before_two_graphs_are_written(
     assert said in done.err
 
 
-def test_a_frame_of_another_shape_than_the_pictures_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_frame_of_another_shape_than_the_pictures_is_said_once(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aand_edge.cli.graphs import write_graph_of
-    from aand_edge.export.export import Exported, ExportOptions
+    """An int8 graph takes two exports."""
+    from aand_edge.export.export import Exported
     from aand_edge.export.parity import Parity
 
-    facts = GraphFacts("bolt", "resnet18", 256, (1080, 1920), "BGR", "fp32", "0" * 64)
-    exported = Exported(tmp_path, tmp_path, facts, Parity(1, 0, 0, 0, 0, 1), stretched=(900, 900))
+    graph, holdout = write_tiny_model(tmp_path / "models/tiny")
+    write_card(tmp_path / "models/card", "tiny", tmp_path)
+    shutil.move(tmp_path / "models/card/card.json", tmp_path / "models/tiny/card.json")
+    facts = replace(GraphFacts.from_graph(graph), frame=(1080, 1920))
+    exported = Exported(graph, holdout, facts, Parity(1, 0, 0, 0, 0, 1), stretched=(900, 900))
     monkeypatch.setattr("aand_edge.export.export.export_model", lambda *_: exported)
-    precisions: tuple[Precision, ...] = "fp32", "fp16"
-    for precision in precisions:
-        write_graph_of(tmp_path, ExportOptions(precision, (1920, 1080)))
-    said = capsys.readouterr().err
-    assert said.count("trained on pictures of 900x900, and a frame of 1920x1080 is of another shape") == 1
+    monkeypatch.setattr("aand_edge.cli.graphs.quantised_graph", lambda *_: graph)
+    for precision in ("fp32", "int8"):
+        done = command("export", "tiny", "--precision", precision, "--frame", "1920x1080", "--json")
+        assert done.code == 0, done.err
+        assert done.err.count("pictures of 900x900, and a frame of 1920x1080 is of another shape") == 1
+        assert json.loads(done.out)["stretched"] == [900, 900]

@@ -94,7 +94,9 @@ def test_labelled_pictures_that_are_missing_are_told_before_the_engine_is_loaded
 def test_eval_ends_as_threshold_does_without_test_pictures(command: Command, engine: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     shutil.rmtree(tmp_path / "pictures/tiny/test")
-    assert command("eval").code == command("threshold", "--rule", "f1").code == UsageError.exit_code
+    evaluated = command("eval")
+    assert evaluated.code == command("threshold", "--rule", "f1").code == UsageError.exit_code
+    assert "has no test pictures" in evaluated.err
 
 
 def test_a_threshold_below_every_score_is_refused(command: Command, engine: Path) -> None:

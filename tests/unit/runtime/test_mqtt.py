@@ -50,6 +50,11 @@ def answering(answer: bytes) -> Iterator[MqttBroker]:
         each.close()
 
 
+def never(moment: float, part: str | None) -> bool:
+    """What nobody calls."""
+    raise AssertionError
+
+
 def session(broker: MqttBroker) -> str:
     def nothing(client: Client) -> None: ...
 
@@ -76,13 +81,19 @@ def test_a_password_is_somebodys_and_is_not_shown() -> None:
     assert "secret" not in f"{broker} {broker!r}"
 
 
+@pytest.mark.parametrize(("tls", "port"), [(False, 1883), (True, 8883), (Path("ca.pem"), 8883)])
+def test_the_port_is_the_usual_one_unless_it_is_given(tls: bool | Path, port: int) -> None:
+    assert str(MqttBroker("broker", tls=tls)) == f"broker:{port}"
+    assert str(MqttBroker("broker", 1234, tls=tls)) == "broker:1234"
+
+
 def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """Before the first connection as a mistake, and at a later one as why there is none: the thread must go on."""
     pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
     broker = MqttBroker("127.0.0.1", tls=tmp_path / "ca.pem")
     with pytest.raises(UsageError, match=r"ca\.pem is no authority for TLS \(No such file"):
         broker.client()
-    assert "ca.pem is no authority for TLS" in session(broker)
+    assert session(broker) == f"{tmp_path / 'ca.pem'} is no authority for TLS (No such file or directory)"
 
 
 def test_both_say_why_a_broker_refuses_them() -> None:
@@ -92,9 +103,9 @@ def test_both_say_why_a_broker_refuses_them() -> None:
         with MqttSink(broker) as sink:
             until(lambda: sink.state == "refused: Not authorized")
         line = MqttLine(broker, "line1/part", told.append)
-        line.join(hearer := lambda moment, part: True)
+        line.join(never)
         until(lambda: bool(told))
-        line.leave(hearer)
+        line.leave(never)
     assert "is away (refused: Not authorized): no part is judged" in told[0].text
 
 

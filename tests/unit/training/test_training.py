@@ -236,12 +236,12 @@ def test_a_snapshot_of_another_run_is_refused_unless_told_to_start_over(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(category, tmp_path / "m", options, Silent(("distill", 1, 1)))
-    with pytest.raises(ArtefactMismatchError, match=r"another seed \(0, now 5\).*--fresh"):
+    with pytest.raises(ArtefactMismatchError, match=r"differs in seed \(0, now 5\).*--fresh"):
         train(category, tmp_path / "m", replace(options, seed=5), Silent())
-    with pytest.raises(ArtefactMismatchError, match=r"another levels \(equal, now standardised\)"):
+    with pytest.raises(ArtefactMismatchError, match=r"differs in levels \(equal, now standardised\).*--levels equal"):
         train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())
     recipe = replace(options.recipe, learning_rate=0.25)
-    with pytest.raises(ArtefactMismatchError, match=r"another recipe \(learning_rate [\d.]+, now 0.25\)"):
+    with pytest.raises(ArtefactMismatchError, match=r"differs in recipe \(learning_rate [\d.]+, now 0.25\)"):
         train(category, tmp_path / "m", replace(options, recipe=recipe), Silent())
     train(category, tmp_path / "m", replace(options, seed=5, fresh=True), Silent())
     assert ModelCard.read(tmp_path / "m/card.json").seed == 5
@@ -257,7 +257,7 @@ def test_a_snapshot_of_before_levels_and_region_were_told_is_one_of_equal_levels
     snapshot.run.pop("levels")
     snapshot.run.pop("roi")
     monkeypatch.setattr(Snapshot, "read", lambda folder: snapshot)
-    with pytest.raises(ArtefactMismatchError, match=r"another levels"):
+    with pytest.raises(ArtefactMismatchError, match=r"differs in levels"):
         train(category, tmp_path / "m", replace(options, levels="standardised"), Silent())
     train(category, tmp_path / "m", options, Silent())
 

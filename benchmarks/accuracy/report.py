@@ -13,8 +13,9 @@ Cell = Callable[[Sequence[Row]], str]  # of the rows that a method has of one li
 FIGURES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC", "aupro": "AUPRO"}
 PROTOCOL = (
     "Last epoch of a fixed schedule, whole test split; no test picture enters training or chooses an epoch or a "
-    "setting of a run. Mean ± standard deviation over seeds; a seed draws the hold-out, the weights and the order. "
-    "Nearest neighbours remember the pictures that the other methods train on."
+    "setting of a run. All three levels weigh 1 in the map, as in the paper (`--levels equal`). Mean ± standard "
+    "deviation over seeds; a seed draws the hold-out, the weights and the order. Nearest neighbours remember the "
+    "pictures that the other methods train on."
 )
 SECONDS = "Seconds of training, with whatever else the machine did: upper bounds"
 

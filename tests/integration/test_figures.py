@@ -97,11 +97,22 @@ FIGURES: list[Figure] = [
         )
     ),
     (
-        f"| cookie (31 pictures), `efficientnet_lite0`, short schedule | {THREE} | {THREE} | {THREE} |",
+        f"| cookie (31 pictures), `efficientnet_lite0`, short schedule, equal levels | {THREE} | {THREE} | {THREE} |",
         [*run_of(COOKIE, "aand"), *run_of(COOKIE, "rd"), *run_of(COOKIE, "neighbour")],
     ),
+    *(
+        (
+            f"| the same, standardised levels, its default | {THREE} | {THREE} | |",
+            [f"scores-{data}-efficientnet_lite0{which}:{EVEN}/{each}" for which in ("", "-rd") for each in ACCURACY],
+        )
+        for data in ("cookie", "screw")
+    ),
     (
-        f"| screw (320), `resnet18`, short schedule | {THREE} | {THREE} | {THREE} |",
+        f"| cookie, `resnet18`, short schedule | {THREE} | {THREE} | {THREE} |",
+        [each for method in ("aand", "rd", "neighbour") for each in run_of("cookie-resnet18", method)],
+    ),
+    (
+        f"| screw, `resnet18`, short schedule | {THREE} | {THREE} | {THREE} |",
         [
             *run_of("screw-resnet18", "aand"),
             *run_of("screw-resnet18", "rd"),
@@ -109,15 +120,15 @@ FIGURES: list[Figure] = [
         ],
     ),
     (
-        f"| screw, `efficientnet_lite0`, short schedule | {THREE} | {THREE} | |",
-        [*run_of("screw-efficientnet_lite0", "aand"), *run_of("screw-efficientnet_lite0", "rd")],
+        f"| screw (320), `efficientnet_lite0`, short schedule, equal levels | {THREE} | {THREE} | {THREE} (one seed) |",
+        [each for method in ("aand", "rd", "neighbour") for each in run_of("screw-efficientnet_lite0", method)],
     ),
     (
         f"| screw, `resnet18`, three times as long (12 + 36 epochs) | {THREE} | {THREE} | |",
         [*run_of("screw-resnet18-36", "aand"), *run_of("screw-resnet18-36", "rd")],
     ),
     (
-        f"| the same with the weights of `--levels standardised` | {THREE} | {THREE} | |",
+        f"| the same, standardised levels | {THREE} | {THREE} | |",
         [f"scores-screw-resnet18{which}:{EVEN}/{each}" for which in ("", "-rd") for each in ACCURACY],
     ),
     (
@@ -125,7 +136,7 @@ FIGURES: list[Figure] = [
         [*run_of("screw-resnet18-paper", "aand"), *run_of("screw-resnet18-paper", "rd")],
     ),
     (
-        f"| cookie, the paper's schedule (100 + 120 epochs), one seed | {THREE} | {THREE} | |",
+        f"| cookie, `efficientnet_lite0`, the paper's schedule (100 + 120 epochs), one seed | {THREE} | {THREE} | |",
         [*run_of(f"{COOKIE}-paper", "aand"), *run_of(f"{COOKIE}-paper", "rd")],
     ),
     (

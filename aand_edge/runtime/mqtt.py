@@ -26,14 +26,13 @@ TICK_S = 0.05
 class MqttBroker:
     """Where it is, and who asks it.
 
-    port   None: 1883, or 8883 with TLS
-    tls    True trusts the system's authorities, a path the authority in that PEM file
+    tls   True trusts the system's authorities, a path the authority in that PEM file
 
     Raises UsageError for a password without a username.
     """
 
     host: str
-    port: int | None = None
+    port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: bool | Path = False
@@ -43,11 +42,7 @@ class MqttBroker:
             raise UsageError("An MQTT password needs a username", "Set username too.")
 
     def __str__(self) -> str:
-        return f"{self.host}:{self._port}"
-
-    @property
-    def _port(self) -> int:
-        return self.port or (8883 if self.tls else 1883)
+        return f"{self.host}:{self.port}"
 
     def client(self) -> Client:
         """One that is not connected yet. Raises MissingDependencyError, and UsageError for what is no authority."""
@@ -84,7 +79,7 @@ class MqttBroker:
             # A new one for each connection: an old one would send again what the sink's queue sends again as well.
             client = self.client()
             prepare(client)
-            client.connect(self.host, self._port, keepalive=KEEP_ALIVE_S)
+            client.connect(self.host, self.port, keepalive=KEEP_ALIVE_S)
             ended = _stay(client, turn, stop)
             if not ended:
                 leave(client)
@@ -93,6 +88,11 @@ class MqttBroker:
             return error.message
         except Exception as error:  # whatever the network, paho or the disk of a queue raises, it is tried again
             return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+def usual_port(tls: bool | Path) -> int:
+    """Where nobody names one."""
+    return 8883 if tls else 1883
 
 
 def _stay(client: Client, turn: Callable[[Client], bool], stop: threading.Event) -> str:

@@ -238,12 +238,12 @@ def _others(workspace: Workspace, run: RunSettings, live: LiveEngine) -> list[Si
 
         sinks.append(VideoSink(workspace.resolve(run.video)))
     if run.mqtt is not None:
-        from aand_edge.runtime.mqtt import MqttBroker
+        from aand_edge.runtime.mqtt import MqttBroker, usual_port
         from aand_edge.runtime.sinks.mqtt import MqttSink
 
         mqtt, password = run.mqtt, os.environ.get(MQTT_PASSWORD)
         tls = workspace.resolve(mqtt.ca) if mqtt.ca else mqtt.tls
-        broker = MqttBroker(mqtt.host, mqtt.port, mqtt.username, password, tls)
+        broker = MqttBroker(mqtt.host, mqtt.port or usual_port(tls), mqtt.username, password, tls)
         queue = workspace.resolve_optional(mqtt.queue)
         sinks.append(MqttSink(broker, _topic(mqtt, run.line_name), queue=queue, queue_mb=mqtt.queue_mb))
     if run.webhook is not None:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from aand_edge.config import MQTT_PASSWORD
 from aand_edge.errors import UsageError
 from aand_edge.runtime.events import Noticed
-from aand_edge.runtime.mqtt import MqttBroker
+from aand_edge.runtime.mqtt import MqttBroker, usual_port
 from aand_edge.runtime.ports import check_port
 from aand_edge.runtime.sources.redact import redact
 from aand_edge.runtime.triggers.base import Trigger
@@ -90,7 +90,8 @@ def _line(place: SplitResult, values: Values, tell: Callable[[Noticed], None]) -
         _refuse_others(values)
         user = unquote(place.username) if place.username else None
         password = os.environ.get(MQTT_PASSWORD) if user else None
-        broker = MqttBroker(place.hostname, place.port, user, password, tls=place.scheme == "mqtts")
+        tls = place.scheme == "mqtts"
+        broker = MqttBroker(place.hostname, place.port or usual_port(tls), user, password, tls)
         return MqttLine(broker, unquote(place.path[1:]), tell)
     raise ValueError
 

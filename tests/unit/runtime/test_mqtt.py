@@ -15,7 +15,7 @@ import pytest
 from aand_edge.errors import MissingDependencyError, UsageError
 from aand_edge.runtime import mqtt as module
 from aand_edge.runtime.events import Noticed
-from aand_edge.runtime.mqtt import MqttBroker
+from aand_edge.runtime.mqtt import MqttBroker, usual_port
 from aand_edge.runtime.sinks.mqtt import MqttSink
 from aand_edge.runtime.triggers.mqtt import MqttLine
 from tests.broker import until
@@ -63,7 +63,7 @@ def session(broker: MqttBroker) -> str:
 
 def test_without_the_package_both_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
-    broker = MqttBroker("broker")
+    broker = MqttBroker("broker", 1883)
     with (
         pytest.raises(MissingDependencyError, match=r"needs paho-mqtt 2.*aand-edge\[mqtt\]") as of_sink,
         MqttSink(broker),
@@ -76,21 +76,20 @@ def test_without_the_package_both_say_the_same(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_password_is_somebodys_and_is_not_shown() -> None:
     with pytest.raises(UsageError, match="password needs a username"):
-        MqttBroker("broker", password="secret")
-    broker = MqttBroker("broker", username="line3", password="secret")
+        MqttBroker("broker", 1883, password="secret")
+    broker = MqttBroker("broker", 1883, username="line3", password="secret")
     assert "secret" not in f"{broker} {broker!r}"
 
 
 @pytest.mark.parametrize(("tls", "port"), [(False, 1883), (True, 8883), (Path("ca.pem"), 8883)])
-def test_the_port_is_the_usual_one_unless_it_is_given(tls: bool | Path, port: int) -> None:
-    assert str(MqttBroker("broker", tls=tls)) == f"broker:{port}"
-    assert str(MqttBroker("broker", 1234, tls=tls)) == "broker:1234"
+def test_the_usual_port_is_another_with_tls(tls: bool | Path, port: int) -> None:
+    assert usual_port(tls) == port
 
 
 def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """Before the first connection as a mistake, and at a later one as why there is none: the thread must go on."""
     pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
-    broker = MqttBroker("127.0.0.1", tls=tmp_path / "ca.pem")
+    broker = MqttBroker("127.0.0.1", 8883, tls=tmp_path / "ca.pem")
     with pytest.raises(UsageError, match=r"ca\.pem is no authority for TLS \(No such file"):
         broker.client()
     assert session(broker) == f"{tmp_path / 'ca.pem'} is no authority for TLS (No such file or directory)"

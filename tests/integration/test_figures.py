@@ -92,7 +92,7 @@ FIGURES: list[Figure] = [
             ("screw, `resnet18`, the paper's schedule, one seed", "screw-resnet18-paper"),
             ("screw, `efficientnet_lite0`, short schedule, 3 seeds", "screw-efficientnet_lite0"),
             ("cookie, `efficientnet_lite0`, short schedule, 3 seeds", COOKIE),
-            ("the rendered sample set, `efficientnet_lite0`, short schedule, 3 seeds", "sample-efficientnet_lite0"),
+            ("the rendered sample set, `efficientnet_lite0`, short schedule, 6 seeds", "sample-efficientnet_lite0"),
             ("cookie, `resnet18`, short schedule, 3 seeds", "cookie-resnet18"),
         )
     ),

@@ -21,6 +21,7 @@ class Contender:
     roi          x, y, width, height of the part of the frame that it looks at; None: all of it
     load         returns a fresh runner. Memory is measured in a child process, which gets `load` by pickle: give a
                  function of a module or a functools.partial of one, not a lambda
+    model        whose engine it is
     executed     element type → number of layers that run in it, where the backend says so
     deployable   False for a yardstick, which is measured but never recommended
     """
@@ -37,6 +38,7 @@ class Contender:
     executed: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
     deployable: bool = True
+    model: str = ""
 
     @property
     def view(self) -> View | None:
@@ -58,4 +60,5 @@ class Contender:
             roi=manifest.roi,
             executed=manifest.executed,
             note=manifest.precision_note,
+            model=manifest.model,
         )

@@ -20,6 +20,8 @@ FIGURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max")
 FIGURE_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO", "f1_max": "F1-max"}
 TOLERATED_DROP = 0.01  # of any figure against the reference, for an engine to be recommended
 WEAK = 0.8  # image AUROC of the reference: below it one in five pairs of a good and a bad part is ordered wrongly
+# Where a threshold comes from that promises nothing: false rejects, misses and flips are then of another kind.
+SET = {"f1": "read from labelled pictures", "rate": "read from labelled pictures", "manual": "set by hand"}
 MARGIN = 1.05  # an engine must be faster by this factor to be preferred to the reference
 
 
@@ -37,6 +39,7 @@ class EngineRow:
     accuracy: Accuracy
     threshold: Threshold
     deployable: bool
+    model: str
     drop: Mapping[str, float | None] | None = None
     flips: int | None = None
 
@@ -53,6 +56,7 @@ class EngineRow:
             accuracy,
             contender.threshold,
             contender.deployable,
+            contender.model,
         )
 
     def figures(self) -> dict[str, float | None]:
@@ -237,18 +241,23 @@ class BenchReport:
         if self.reference is not None:
             apart = "looks at another part of the picture than the reference, so they are not compared"
             notes += [f"{row.name}: {apart}" for row in self.rows if row.drop is None]
+        notes += [f"{row.name}: its threshold was {SET[row.threshold.rule]}" for row in self.rows if _is_set(row)]
         notes += slower_int8(self.rows)
         return [*self.pictures.undefined(), *(f"{note.rstrip('.')}." for note in notes)]
 
 
+def _is_set(row: EngineRow) -> bool:
+    return row.threshold.rule in SET
+
+
 def slower_int8(rows: Sequence[EngineRow]) -> list[str]:
-    """A sentence for each int8 engine that is slower than an fp16 one of its backend."""
+    """A sentence for each int8 engine that is slower than the fp16 one of its model and backend."""
     return [
         f"{row.name} is slower than {other.name}: int8 gains nothing on this machine"
         for row in rows
         for other in rows
         if (row.precision, other.precision) == ("int8", "fp16")
-        and row.backend == other.backend
+        and (row.model, row.backend) == (other.model, other.backend)
         and row.latency.p50 > MARGIN * other.latency.p50
     ]
 

@@ -114,7 +114,7 @@ def command(
         write_preview(parts, preview, options)
         answer({"preview": str(preview)}, as_json, f"Synthetic anomalies: {preview}")
     else:
-        _report(_train(parts, folder, options), as_json)
+        _report(_train(parts, folder, options), options, as_json)
 
 
 def _train(parts: Category, folder: Path, options: TrainingOptions) -> ModelCard:
@@ -205,7 +205,7 @@ def _folder(workspace: Workspace, parts: Category, options: TrainingOptions, nam
     return workspace.models / name
 
 
-def _report(card: ModelCard, as_json: bool) -> None:
+def _report(card: ModelCard, options: TrainingOptions, as_json: bool) -> None:
     from aand_edge.cli.show import answer, facts, promise
 
     threshold = card.threshold
@@ -213,7 +213,7 @@ def _report(card: ModelCard, as_json: bool) -> None:
         ("trained on", f"{card.data['train']} pictures, {card.data['held_out']} held out"),
         ("looks at", str(card.region) if card.region else None),
         ("time", "  ".join(f"{stage} {seconds:.0f} s" for stage, seconds in card.seconds.items())),
-        ("level weights", "  ".join(f"{weight:.2f}" for weight in card.level_weights)),
+        ("level weights", f"{options.levels}: " + "  ".join(f"{weight:.2f}" for weight in card.level_weights)),
         ("threshold", f"{threshold.value:.4f}: {promise(threshold)}" if threshold else None),
         ("note", threshold.note if threshold and threshold.note else None),
         ("protocol", card.protocol),

@@ -5,8 +5,11 @@ Test pictures are opened by the check alone, which looks for copies of them in t
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +23,7 @@ from torch import nn
 from aand_edge.artifacts import CARD, ModelCard, Region, check_writable, write_json
 from aand_edge.data.checks import check_category
 from aand_edge.data.layouts import Category, Sample
-from aand_edge.errors import ArtefactMismatchError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError
 from aand_edge.evaluation.threshold import conformal_threshold
 from aand_edge.model.aand import Aand
 from aand_edge.model.weights import WeightsOrigin, load_teacher
@@ -55,26 +58,51 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
     origin = load_teacher(model.teacher, model.backbone, options.weights)
     compute.place(model)
     check_writable(folder)
-    kept, held_out = split_holdout(category.train, options.holdout, options.seed)
-    if options.recipe.batch > len(kept):
-        watcher.warned(
-            f"There are {len(kept)} pictures to train on, fewer than the batch of {options.recipe.batch}: "
-            "each step takes all of them; a smaller --batch makes more steps of them"
-        )
-    options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
-    run = Run(model, load_training(kept, options.size, region), folder, options, compute, watcher, report.digest)
-    run.execute(origin)
-    if options.levels != "equal":
-        pictures = load_pictures(held_out, options.size, region)
-        model.level_weights = weights_on(model, pictures, compute, options.levels)
-    scores = score(model, held_out, compute, region)
-    card = _card(category, report.digest, held_out, options, origin, run, scores)
-    card.region = region
-    card.weights["sha256"] = save_model(folder, model)
-    write_json(folder / HISTORY, run.progress.history)
-    card.write(folder / CARD)
-    discard_snapshot(folder)
-    return card
+    with alone_in(folder):
+        kept, held_out = split_holdout(category.train, options.holdout, options.seed)
+        if options.recipe.batch > len(kept):
+            watcher.warned(
+                f"There are {len(kept)} pictures to train on, fewer than the batch of {options.recipe.batch}: "
+                "each step takes all of them; a smaller --batch makes more steps of them"
+            )
+        options = replace(options, recipe=options.recipe.for_pictures(len(kept)))
+        run = Run(model, load_training(kept, options.size, region), folder, options, compute, watcher, report.digest)
+        run.execute(origin)
+        if options.levels != "equal":
+            pictures = load_pictures(held_out, options.size, region)
+            model.level_weights = weights_on(model, pictures, compute, options.levels)
+        scores = score(model, held_out, compute, region)
+        card = _card(category, report.digest, held_out, options, origin, run, scores)
+        card.region = region
+        card.weights["sha256"] = save_model(folder, model)
+        write_json(folder / HISTORY, run.progress.history)
+        card.write(folder / CARD)
+        discard_snapshot(folder)
+        return card
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Raises AandEdgeError while another training works in the folder: each would overwrite what the other saves.
+
+    The lock is the folder's own, and ends with the process. Windows has none.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AandEdgeError(
+                f"Another training is at work in {folder}", "Wait until it has ended, or give this one another --name."
+            ) from None
+        yield
+    finally:
+        os.close(place)
 
 
 class Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -109,7 +110,8 @@ class MqttSink:
             )
         complaint, self._complaint = self._complaint, None
         if complaint is not None:
-            raise AandEdgeError(complaint, "Events wait in its queue until it is back.")
+            kept = "in its queue" if self._queue else "in memory, which a restart empties,"
+            raise AandEdgeError(complaint, f"Events wait {kept} until it is back.")
         trouble, self._trouble = self._trouble, self._spool.trouble
         if self._trouble is not None and trouble is None:
             raise AandEdgeError(f"The MQTT queue cannot be written ({self._trouble})", "Events wait in memory.")
@@ -205,6 +207,10 @@ def _status_topic(topic: str) -> str:
 def _check(topic: str, qos: int, queue_mb: float) -> None:
     if not topic or set(topic) & set("+#"):
         raise UsageError(f"{topic!r} is no MQTT topic to publish to", "Leave out + and #.")
+    if unknown := set(re.findall(r"\{[^}]*\}", topic)) - {"{camera}"}:
+        raise UsageError(
+            f"The MQTT topic {topic} has {sorted(unknown)[0]}, which stands for nothing", "Take {line} and {camera}."
+        )
     if qos not in (0, 1, 2):
         raise UsageError(f"MQTT has no qos {qos}", "Take 0, 1 or 2.")
     if queue_mb <= 0:

@@ -224,3 +224,20 @@ def test_int8_that_is_slower_than_fp16_is_told(category, manifest, runner, tmp_p
     ]
     report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path)
     assert "quantised is slower than half: int8 gains nothing on this machine." in report.remarks()
+
+
+def test_int8_is_compared_with_its_own_model(category, manifest, runner, tmp_path):
+    large = manifest("quantised", "int8").model_copy(update={"model": "large"})
+    engines = [(manifest("half", "fp16"), runner), (large, lambda: runner(seconds=0.004))]
+    report = run_bench(engines, category, repeats=2, warmup=0, budget_ms=None, out=tmp_path)
+    assert not [remark for remark in report.remarks() if "gains nothing" in remark]
+
+
+@pytest.mark.parametrize(("rule", "told"), [("rate", "read from labelled pictures"), ("manual", "set by hand")])
+def test_a_threshold_that_promises_nothing_is_told(category, manifest, runner, tmp_path, rule, told):
+    threshold = Threshold(value=0.5, rule=rule)
+    engine = manifest("part", "fp32").model_copy(update={"threshold": threshold})
+    report = run_bench([(engine, runner)], category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert f"part: its threshold was {told}." in report.remarks()
+    other = run_bench([(manifest("part", "fp32"), runner)], category, repeats=1, warmup=0, budget_ms=None, out=tmp_path)
+    assert not [remark for remark in other.remarks() if "its threshold was" in remark]

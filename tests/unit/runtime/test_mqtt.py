@@ -113,3 +113,8 @@ def test_a_broker_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "ANSWER_S", 0.1)
     with answering(b"") as broker:
         assert session(broker) == "it does not answer"
+
+
+def test_a_placeholder_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"topic plant/\{lane\}/\{camera\} has \{lane\}, which stands for nothing"):
+        MqttSink(MqttBroker("broker", 1883), topic="plant/{lane}/{camera}")

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import resource
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch import Tensor
 from aand_edge.artifacts import ModelCard, Region, sha256_file
 from aand_edge.data.layouts import Category, Sample
 from aand_edge.data.resize import Roi
-from aand_edge.errors import ArtefactMismatchError, DataError, TrainingError, UsageError
+from aand_edge.errors import AandEdgeError, ArtefactMismatchError, DataError, TrainingError, UsageError
 from aand_edge.model.aand import EQUAL, Aand, cosine_distance
 from aand_edge.training import loop
 from aand_edge.training.checkpoint import Snapshot, load_model, save_model
@@ -30,7 +31,7 @@ from aand_edge.training.options import Levels, TrainingOptions
 from aand_edge.training.pictures import as_network_sees, load_pictures, load_training, split_holdout
 from aand_edge.training.recipe import Recipe, find_recipe
 from aand_edge.training.stages import AdvancedFeatures, DistillStep
-from aand_edge.training.train import train
+from aand_edge.training.train import alone_in, train
 
 WEIGHTS_SEED = 7
 
@@ -229,6 +230,20 @@ def test_seeds_differ(category: Category, options: TrainingOptions, tmp_path: Pa
     train(category, tmp_path / "b", replace(options, seed=1), Silent())
     a, b = tensors(tmp_path / "a"), tensors(tmp_path / "b")
     assert not torch.equal(a["student.up1.0.conv1.weight"], b["student.up1.0.conv1.weight"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such lock")
+def test_a_second_training_in_a_folder_is_refused_while_the_first_works(
+    category: Category, options: TrainingOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    with (
+        alone_in(tmp_path / "m"),
+        pytest.raises(AandEdgeError, match=r"Another training is at work in .*m\. Wait"),
+    ):
+        train(category, tmp_path / "m", replace(options, fresh=True), Silent())
+    assert not list((tmp_path / "m").iterdir())
+    train(category, tmp_path / "m", options, Silent())
 
 
 def test_a_snapshot_of_another_run_is_refused_unless_told_to_start_over(

@@ -132,7 +132,7 @@ FIGURES: list[Figure] = [
         [f"scores-screw-resnet18{which}:{EVEN}/{each}" for which in ("", "-rd") for each in ACCURACY],
     ),
     (
-        f"| screw, `resnet18`, the paper's schedule, three seeds and one | {THREE} | {THREE} | |",
+        f"| screw, `resnet18`, the paper's schedule, three seeds and two | {THREE} | {THREE} | |",
         [*run_of("screw-resnet18-paper", "aand"), *run_of("screw-resnet18-paper", "rd")],
     ),
     (

@@ -154,7 +154,8 @@ def test_levels_are_as_large_or_vary_as_much_on_good_parts(
         found = torch.stack([weight * evened(cosine_distance(a, s)) for weight, a, s in weighted])
     assert torch.allclose(found, found[0], rtol=1e-3)
     assert card.threshold != plain.threshold  # which is of another map
-    assert all(torch.equal(value, tensors(tmp_path / "m")[key]) for key, value in tensors(tmp_path / "equal").items())
+    equal, others = tensors(tmp_path / "equal"), tensors(tmp_path / "m")
+    assert all(torch.equal(value, others[key]) for key, value in equal.items())
     assert card.weights["sha256"] != plain.weights["sha256"], "a graph of the one would serve the other"
 
 

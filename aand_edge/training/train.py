@@ -85,7 +85,7 @@ def train(category: Category, folder: Path, options: TrainingOptions, watcher: W
 def alone_in(folder: Path) -> Iterator[None]:
     """Raises AandEdgeError while another training works in the folder: each would overwrite what the other saves.
 
-    The lock is the folder's own, and ends with the process. Windows has none.
+    The lock is the folder's own, and ends with the process. Windows has none, nor have some network shares.
     """
     if sys.platform == "win32":
         yield
@@ -100,6 +100,8 @@ def alone_in(folder: Path) -> Iterator[None]:
             raise AandEdgeError(
                 f"Another training is at work in {folder}", "Wait until it has ended, or give this one another --name."
             ) from None
+        except OSError:  # the share locks no folder
+            pass
         yield
     finally:
         os.close(place)

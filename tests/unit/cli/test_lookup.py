@@ -86,6 +86,9 @@ def test_an_engine_of_an_earlier_training_is_told(tmp_path: Path, capsys: pytest
     record.write(card)
     warn_of_older_weights(workspace, [path])
     assert "is of an earlier training of tiny; build it again" in " ".join(capsys.readouterr().err.split())
+    (workspace.models / "tiny/card.json").write_text("{torn")
+    warn_of_older_weights(workspace, [path])
+    assert not capsys.readouterr().err, "an engine judges without its model"
 
 
 def test_the_newest_model_is_the_one_last_trained_and_not_last_evaluated(root: Path) -> None:

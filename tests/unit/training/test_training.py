@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import re
@@ -245,6 +246,16 @@ def test_a_second_training_in_a_folder_is_refused_while_the_first_works(
         train(category, tmp_path / "m", replace(options, fresh=True), Silent())
     assert not list((tmp_path / "m").iterdir())
     train(category, tmp_path / "m", options, Silent())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such lock")
+def test_a_share_that_locks_no_folder_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(place: int, how: int) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # as NFS answers for a folder
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with alone_in(tmp_path):
+        pass
 
 
 def test_a_snapshot_of_another_run_is_refused_unless_told_to_start_over(
